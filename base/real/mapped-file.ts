@@ -1,0 +1,88 @@
+import { assert } from '../assert.ts'
+import type { MappedView } from '../env.ts'
+import { takeSpace, type Space } from './address-space.ts'
+import { native, type Native } from './native.ts'
+
+/** Reused by every `resident` call: one byte a page, so 16 MiB of file. */
+const pageStates = Buffer.alloc(4096)
+
+/**
+ * The kernel is asked for more than is about to be read, and not again for a while: asking costs as much as the rest
+ * of a small fetch. Pages that were there a second ago are gone only when memory is short.
+ */
+const aheadBytes = 256 * 1024
+const rememberedMs = 1_000
+
+/** A read-only shared mapping of a file. */
+export class MappedFile implements MappedView {
+  readonly #native: Native
+  readonly #space: Space
+  #released = false
+  /** Pages [from, to) were in memory when they were last looked at, which counts until then. */
+  #hotFrom = 0
+  #hotTo = 0
+  #hotUntilMs = 0
+
+  private constructor(system: Native, space: Space) {
+    this.#native = system
+    this.#space = space
+  }
+
+  /** Undefined where there are no maps, or no room for one more (vm.max_map_count). */
+  static open(fd: number, bytes: number): MappedFile | undefined {
+    const system = native()
+    if (system?.map === undefined || system.unmap === undefined || bytes === 0) return undefined
+    const space = spaceFor(system, bytes)
+    if (space === undefined) return undefined
+    if (system.map(space.address, fd, bytes)) return new MappedFile(system, space)
+    space.give()
+    return undefined
+  }
+
+  get buffer(): Buffer {
+    return this.#space.buffer
+  }
+
+  resident(position: number, count: number): boolean {
+    assert(!this.#released, 'a released map is not used')
+    const end = Math.min(position + count, this.buffer.length)
+    const nowMs = performance.now()
+    const known = position >= this.#hotFrom && end <= this.#hotTo && nowMs < this.#hotUntilMs
+    if (known) return true
+    this.#hotFrom = position - (position % this.#native.pageBytes)
+    this.#hotTo = this.#hotEnd(this.#hotFrom, Math.max(end, this.#hotFrom + aheadBytes))
+    this.#hotUntilMs = nowMs + rememberedMs
+    return end <= this.#hotTo
+  }
+
+  /** Where the first page that is not in memory begins, or `to` when there is none before. */
+  #hotEnd(from: number, to: number): number {
+    const { pageBytes, resident } = this.#native
+    const end = Math.min(to, this.buffer.length)
+    const stride = pageStates.length * pageBytes
+    for (let at = from; at < end; at += stride) {
+      const bytes = Math.min(stride, end - at)
+      const answered = resident?.(this.#space.address + at, bytes, pageStates) ?? false
+      // Without an answer it is served as if it were there: the disk is waited for, as by any other program.
+      if (!answered) return end
+      const cold = pageStates.subarray(0, Math.ceil(bytes / pageBytes)).indexOf(0)
+      if (cold >= 0) return at + cold * pageBytes
+    }
+    return end
+  }
+
+  release(): void {
+    assert(!this.#released, 'a map is released once')
+    this.#released = true
+    // Space that can't be cleared is lost: another file must not appear where this one still is.
+    if (this.#native.unmap?.(this.#space.address, this.buffer.length) === true) this.#space.give()
+  }
+}
+
+function spaceFor(system: Native, bytes: number): Space | undefined {
+  try {
+    return takeSpace(system, bytes)
+  } catch {
+    return undefined // A runtime that lets nobody else's memory in (V8's sandbox).
+  }
+}

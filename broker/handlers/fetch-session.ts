@@ -1,0 +1,150 @@
+import { assert } from '../../base/assert.ts'
+import type { Random } from '../../base/env.ts'
+import { errors, type ErrorInfo } from '../../protocol/errors.ts'
+
+/** What a client wants of one partition, and what it was told last (KIP-227). */
+export interface FetchPartition {
+  readonly topic: string
+  readonly topicId: string
+  readonly partition: number
+  currentLeaderEpoch: number
+  fetchOffset: number
+  lastFetchedEpoch: number
+  logStartOffset: number
+  partitionMaxBytes: number
+  /** As of the last response in the session: an unchanged partition is left out of the next. */
+  toldHighWatermark: number
+  toldLogStartOffset: number
+}
+
+export const noSession = 0
+export const initialEpoch = 0
+/** Epoch of a request outside of any session, or one that closes its session. */
+export const finalEpoch = -1
+const idlenessMsMin = 120_000
+/** What all sessions together may remember, roughly: a client could name partitions, of topics that don't exist too, without end. */
+const bytesMaxDefault = 128 * 1024 * 1024
+/** Of one partition in a session, beside its topic's name. */
+const partitionBytes = 300
+
+/** The partitions of one client's fetches, so that it needs to name only what changes. */
+export class FetchSession {
+  readonly id: number
+  /** Whether topics are named by id (v13 on); it can't change within a session. */
+  readonly usesTopicIds: boolean
+  /** In the order in which they are to be served: who gave data goes to the end. */
+  readonly partitions = new Map<string, FetchPartition>()
+  /** The epoch that the next request must carry. */
+  nextEpoch = 1
+  lastUsedMs: number
+  #bytes = 0
+
+  constructor(id: number, usesTopicIds: boolean, nowMs: number) {
+    this.id = id
+    this.usesTopicIds = usesTopicIds
+    this.lastUsedMs = nowMs
+  }
+
+  /** Memory that its partitions take, roughly. */
+  get bytes(): number {
+    return this.#bytes
+  }
+
+  add(key: string, partition: FetchPartition): void {
+    assert(!this.partitions.has(key), 'a partition is in a session once')
+    this.partitions.set(key, partition)
+    this.#bytes += bytesOf(key)
+  }
+
+  forget(key: string): void {
+    if (this.partitions.delete(key)) this.#bytes -= bytesOf(key)
+  }
+
+  moveToEnd(key: string, partition: FetchPartition): void {
+    this.partitions.delete(key)
+    this.partitions.set(key, partition)
+  }
+
+  advanceEpoch(): void {
+    this.nextEpoch = this.nextEpoch === 0x7fffffff ? 1 : this.nextEpoch + 1
+  }
+}
+
+function bytesOf(key: string): number {
+  return partitionBytes + 2 * key.length
+}
+
+export function fetchKey(
+  usesTopicIds: boolean,
+  topic: string,
+  topicId: string,
+  partition: number,
+): string {
+  return `${usesTopicIds ? topicId : topic}:${partition}`
+}
+
+/** All sessions of the broker, `max.incremental.fetch.session.cache.slots` at most. */
+export class FetchSessions {
+  readonly #countMax: number
+  readonly #random: Random
+  readonly #bytesMax: number
+  readonly #sessions = new Map<number, FetchSession>()
+
+  constructor(countMax: number, random: Random, bytesMax = bytesMaxDefault) {
+    this.#countMax = countMax
+    this.#random = random
+    this.#bytesMax = bytesMax
+  }
+
+  get count(): number {
+    return this.#sessions.size
+  }
+
+  /** The session that a request continues, or the error to answer at the top level. */
+  find(id: number, epoch: number, usesTopicIds: boolean): FetchSession | ErrorInfo {
+    const session = this.#sessions.get(id)
+    if (session === undefined) return errors.fetchSessionIdNotFound
+    if (session.nextEpoch !== epoch) return errors.invalidFetchSessionEpoch
+    if (session.usesTopicIds !== usesTopicIds) return errors.fetchSessionTopicIdError
+    return session
+  }
+
+  /** Undefined when all slots are taken by sessions in use: the client then goes without one. */
+  create(usesTopicIds: boolean, nowMs: number): FetchSession | undefined {
+    if (this.#sessions.size >= this.#countMax && !this.#evict(nowMs)) return undefined
+    const session = new FetchSession(this.#freeId(), usesTopicIds, nowMs)
+    this.#sessions.set(session.id, session)
+    return session
+  }
+
+  /** Notes the use, so that the order of the map is the order of last use. */
+  touch(session: FetchSession, nowMs: number): void {
+    session.lastUsedMs = nowMs
+    this.#sessions.delete(session.id)
+    this.#sessions.set(session.id, session)
+  }
+
+  /** Whether the sessions together hold more than they may: one that grew, or a new one, then has to go. */
+  get areTooLarge(): boolean {
+    let bytes = 0
+    for (const session of this.#sessions.values()) bytes += session.bytes
+    return bytes > this.#bytesMax
+  }
+
+  remove(id: number): boolean {
+    return this.#sessions.delete(id)
+  }
+
+  #evict(nowMs: number): boolean {
+    const oldest = this.#sessions.values().next().value
+    if (oldest === undefined || nowMs - oldest.lastUsedMs < idlenessMsMin) return false
+    return this.#sessions.delete(oldest.id)
+  }
+
+  #freeId(): number {
+    for (;;) {
+      const id = this.#random.bytes(4).readUInt32BE(0) & 0x7fffffff
+      if (id !== noSession && !this.#sessions.has(id)) return id
+    }
+  }
+}

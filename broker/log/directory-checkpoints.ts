@@ -1,0 +1,122 @@
+/**
+ * The checkpoint files of one log directory: an offset for each of its partitions.
+ * A damaged one is as good as none: then every batch is checked again, and logs begin at their first segment.
+ */
+import type { Disk } from '../../base/env.ts'
+import { publish, publishNow } from '../../base/publish.ts'
+import type { TopicPartition } from './layout.ts'
+import { partitionDirectoryName } from './layout.ts'
+import {
+  decodeOffsetCheckpoint,
+  encodeOffsetCheckpoint,
+  logStartFileName,
+  recoveryPointFileName,
+} from './offset-checkpoint.ts'
+import type { PartitionLog } from './partition-log.ts'
+
+type Offsets = Map<string, number>
+
+export class DirectoryCheckpoints {
+  readonly #disk: Disk
+  readonly #path: string
+  /** What the files say, by name of folder; empty where a file is missing or damaged. */
+  #recoveryPoints: Offsets = new Map()
+  #logStarts: Offsets = new Map()
+  #lastText = new Map<string, string>()
+  /** Publications follow one another: each replaces the same temporary file. */
+  #publishing: Promise<void> = Promise.resolve()
+
+  constructor(disk: Disk, path: string) {
+    this.#disk = disk
+    this.#path = path
+  }
+
+  load(): void {
+    this.#recoveryPoints = this.#read(recoveryPointFileName)
+    this.#logStarts = this.#read(logStartFileName)
+  }
+
+  /** Undefined when nobody knows. */
+  recoveryPointOf({ topic, partition }: TopicPartition): number | undefined {
+    return this.#recoveryPoints.get(partitionDirectoryName(topic, partition))
+  }
+
+  logStartOf({ topic, partition }: TopicPartition): number {
+    return this.#logStarts.get(partitionDirectoryName(topic, partition)) ?? 0
+  }
+
+  /** Before a partition of that name is made: the files must not speak of an earlier one. */
+  forget(topic: string, partition: number, logs: Iterable<PartitionLog>): void {
+    const name = partitionDirectoryName(topic, partition)
+    if (!this.#recoveryPoints.has(name) && !this.#logStarts.has(name)) return
+    this.publishNow([...logs].filter((log) => log.topic !== topic || log.partition !== partition))
+  }
+
+  async publish(logs: Iterable<PartitionLog>): Promise<void> {
+    const all = [...logs]
+    const previous = this.#publishing
+    const run = async (): Promise<void> => {
+      await previous.catch(() => undefined)
+      await this.#publishOne(logStartFileName, this.#encodeLogStarts(all))
+      await this.#publishOne(recoveryPointFileName, this.#encodeRecoveryPoints(all))
+    }
+    this.#publishing = run()
+    await this.#publishing
+  }
+
+  publishNow(logs: Iterable<PartitionLog>): void {
+    const all = [...logs]
+    this.#publishOneNow(logStartFileName, this.#encodeLogStarts(all))
+    this.#publishOneNow(recoveryPointFileName, this.#encodeRecoveryPoints(all))
+  }
+
+  publishRecoveryPointsNow(logs: Iterable<PartitionLog>): void {
+    this.#publishOneNow(recoveryPointFileName, this.#encodeRecoveryPoints([...logs]))
+  }
+
+  #encodeRecoveryPoints(logs: readonly PartitionLog[]): string {
+    this.#recoveryPoints = new Map(logs.map((log) => [nameOf(log), log.recoveryPoint]))
+    return encode(logs, (log) => log.recoveryPoint)
+  }
+
+  /** Even where a log begins with its first segment: files of earlier ones may still be there. */
+  #encodeLogStarts(logs: readonly PartitionLog[]): string {
+    const moved = logs.filter((log) => log.logStartOffset > 0)
+    this.#logStarts = new Map(moved.map((log) => [nameOf(log), log.logStartOffset]))
+    return encode(moved, (log) => log.logStartOffset)
+  }
+
+  async #publishOne(fileName: string, text: string): Promise<void> {
+    const before = this.#lastText.get(fileName)
+    if (before === text) return
+    try {
+      await publish(this.#disk, `${this.#path}/${fileName}`, Buffer.from(text))
+      this.#lastText.set(fileName, text)
+    } catch (error) {
+      // Something newer was published meanwhile, with the same temporary file.
+      if (this.#lastText.get(fileName) === before) throw error
+    }
+  }
+
+  #publishOneNow(fileName: string, text: string): void {
+    publishNow(this.#disk, `${this.#path}/${fileName}`, Buffer.from(text))
+    this.#lastText.set(fileName, text)
+  }
+
+  #read(fileName: string): Offsets {
+    const bytes = this.#disk.readFile(`${this.#path}/${fileName}`)
+    const entries = bytes && decodeOffsetCheckpoint(bytes.toString('latin1'))
+    return new Map((entries ?? []).map((entry) => [nameOf(entry), entry.offset]))
+  }
+}
+
+function nameOf({ topic, partition }: TopicPartition): string {
+  return partitionDirectoryName(topic, partition)
+}
+
+function encode(logs: readonly PartitionLog[], offsetOf: (log: PartitionLog) => number): string {
+  const entries = logs.map((log) => {
+    return { topic: log.topic, partition: log.partition, offset: offsetOf(log) }
+  })
+  return encodeOffsetCheckpoint(entries)
+}

@@ -1,0 +1,485 @@
+/**
+ * One of the directories in `log.dirs`: partitions' folders, and Kafka's files that speak of all of them.
+ *
+ *   .lock  meta.properties  .kafka_cleanshutdown
+ *   recovery-point-offset-checkpoint  log-start-offset-checkpoint  replication-offset-checkpoint
+ *
+ * I1: a published recovery point is never above what is on disk of its log.
+ * I2: once a sync has failed the directory is offline for good: nothing is written there any more.
+ */
+import { assert } from '../../base/assert.ts'
+import { StorageError, type Disk, type DiskLock, type Timer } from '../../base/env.ts'
+import { randomUuid, zeroUuid, type Uuid } from '../../base/uuid.ts'
+import {
+  checkOwner,
+  leaveCleanMarker,
+  lockDirectory,
+  makeDurably,
+  takeCleanMarker,
+} from './directory-claim.ts'
+import { unlessDiskFull } from './disk-full.ts'
+import { DirectoryCheckpoints } from './directory-checkpoints.ts'
+import {
+  discardedDirectoryName,
+  isDeletedDirectoryName,
+  parsePartitionDirectoryName,
+  partitionDirectoryName,
+} from './layout.ts'
+import type { LogConfig } from './log-config.ts'
+import type { LogResources } from './log-resources.ts'
+import {
+  decodePartitionMetadata,
+  encodePartitionMetadata,
+  partitionMetadataFileName,
+} from './partition-metadata.ts'
+import type { LogEvents } from './log-events.ts'
+import { PartitionLog } from './partition-log.ts'
+
+export interface LogDirectoryOptions {
+  readonly path: string
+  readonly resources: LogResources
+  readonly nodeId: number
+  readonly clusterId: string
+  readonly configOf: (topic: string) => LogConfig
+  readonly flushIntervalMs: number
+  readonly failed: (error: StorageError) => void
+}
+
+export interface DirectoryDescription {
+  readonly path: string
+  /** Undefined: it is in use. */
+  readonly error: StorageError | undefined
+  readonly totalBytes: number
+  readonly usableBytes: number
+  readonly logs: readonly {
+    readonly topic: string
+    readonly partition: number
+    readonly sizeBytes: number
+  }[]
+}
+
+const unknownBytes = -1
+/** How often unsynced logs are looked at, while there are some. */
+const flushCheckMs = 50
+/** Kafka's defaults mean: never. */
+const flushDelayMsMax = 2 ** 31
+const checkpointDelayMs = 200
+/** Logs opened before others get their turn. */
+const logsPerTurn = 100
+/** Checkpoints that run at the same time: each is an fdatasync in the thread pool. */
+const checkpointsAtOnce = 4
+
+export class LogDirectory {
+  readonly path: string
+  readonly #options: LogDirectoryOptions
+  readonly #checkpoints: DirectoryCheckpoints
+  readonly #logs = new Map<string, PartitionLog>()
+  /** Folders that can't be served, by name, with the reason. */
+  readonly #damaged = new Map<string, StorageError>()
+  readonly #dirty = new Set<PartitionLog>()
+  readonly #due = new Set<PartitionLog>()
+  readonly #checkpointing = new Set<Promise<void>>()
+  #isClosing = false
+  #flushTimer: Timer | undefined
+  #checkpointTimer: Timer | undefined
+  readonly #events: LogEvents<PartitionLog>
+  #lock: DiskLock | undefined
+  #error: StorageError | undefined
+  #previousBrokerEpoch: number | undefined
+
+  constructor(options: LogDirectoryOptions) {
+    this.path = options.path
+    this.#options = options
+    this.#checkpoints = new DirectoryCheckpoints(options.resources.env.disk, options.path)
+    this.#events = {
+      dirty: (log) => this.#flushLater(log),
+      checkpointDue: (log) => this.#checkpointLater(log),
+      failed: (error) => this.#fail(error),
+      logStartMoved: (log) => this.#checkpointLater(log),
+      recoveryPointLowered: () => this.#checkpoints.publishRecoveryPointsNow(this.#logs.values()),
+    }
+  }
+
+  get error(): StorageError | undefined {
+    return this.#error
+  }
+
+  /** Undefined unless the last stop was clean. */
+  get previousBrokerEpoch(): number | undefined {
+    return this.#previousBrokerEpoch
+  }
+
+  get logs(): Iterable<PartitionLog> {
+    return this.#logs.values()
+  }
+
+  get count(): number {
+    return this.#logs.size
+  }
+
+  has(topic: string, partition: number): boolean {
+    const name = partitionDirectoryName(topic, partition)
+    return this.#logs.has(name) || this.#damaged.has(name)
+  }
+
+  /**
+   * Rejects with `StorageError` when the directory is somebody else's. One that can't be read is offline instead,
+   * so that the others can be served.
+   */
+  async open(): Promise<void> {
+    const { disk } = this.#options.resources.env
+    try {
+      makeDurably(disk, this.path)
+      this.#lock = lockDirectory(disk, this.path)
+      checkOwner(this.#options, this.path)
+      this.#previousBrokerEpoch = takeCleanMarker(disk, this.path)
+      const isClean = this.#previousBrokerEpoch !== undefined
+      this.#checkpoints.load()
+      await this.#openLogs(isClean)
+    } catch (error) {
+      if (!(error instanceof StorageError) || error.code.startsWith('DIRECTORY_')) throw error
+      this.#fail(error)
+    }
+  }
+
+  create(topic: string, topicId: Uuid, partition: number): PartitionLog {
+    if (this.#error !== undefined) throw this.#error
+    const { disk } = this.#options.resources.env
+    const name = partitionDirectoryName(topic, partition)
+    const path = `${this.path}/${name}`
+    const damage = this.#damaged.get(name)
+    const found = this.#logs.get(name)
+    const idOnDisk = found?.topicId ?? this.#readTopicId(path)
+    if (idOnDisk !== zeroUuid && idOnDisk !== topicId) this.#setAside(name, { topic, partition })
+    else if (damage !== undefined) throw damage
+    // A checkpoint of an earlier partition of that name must not be taken for this one's.
+    if (found === undefined || idOnDisk !== topicId)
+      this.#checkpoints.forget(topic, partition, this.#logs.values())
+    disk.makeDirectory(path)
+    writeFile(disk, `${path}/${partitionMetadataFileName}`, encodePartitionMetadata(topicId))
+    if (found !== undefined && idOnDisk === zeroUuid) return this.#adopt(found, topicId, name)
+    const log = this.#newLog(
+      { topic, partition },
+      { topicId, logStartOffset: 0, recoveryPoint: undefined },
+    )
+    this.#logs.set(name, log)
+    return log
+  }
+
+  delete(topic: string, partition: number): void {
+    const name = partitionDirectoryName(topic, partition)
+    const log = this.#logs.get(name)
+    if (log === undefined && !this.#damaged.has(name)) return
+    const { env, logger } = this.#options.resources
+    this.#drop(name)
+    const discarded = `${this.path}/${discardedDirectoryName(topic, partition, { uuid: randomUuid(env.random), suffix: 'delete' })}`
+    env.disk.rename(`${this.path}/${name}`, discarded)
+    env.timers.after(this.#options.configOf(topic).fileDeleteDelayMs, () => {
+      env.disk.removeTree(discarded).catch((error: unknown) => {
+        logger.warn({ err: error, path: discarded }, 'A deleted partition could not be removed')
+      })
+    })
+  }
+
+  describe(): DirectoryDescription {
+    const logs = Array.from(this.#logs.values(), ({ topic, partition, sizeBytes }) => {
+      return { topic, partition, sizeBytes }
+    })
+    const space = this.#space()
+    return {
+      path: this.path,
+      error: this.#error,
+      totalBytes: space?.totalBytes ?? unknownBytes,
+      usableBytes: space?.freeBytes ?? unknownBytes,
+      logs,
+    }
+  }
+
+  async checkpointAll(): Promise<void> {
+    if (this.#error !== undefined) return
+    await this.#checkpoint(
+      [...this.#logs.values()].filter((log) => log.needsCheckpoint || log.hasDoomed),
+    )
+  }
+
+  /** Everything becomes durable; the next start need not recover. */
+  async close(brokerEpoch: number): Promise<void> {
+    const { disk } = this.#options.resources.env
+    this.#isClosing = true
+    this.#flushTimer?.cancel()
+    this.#checkpointTimer?.cancel()
+    await Promise.all(this.#checkpointing)
+    try {
+      if (this.#error === undefined) {
+        await atOnce([...this.#logs.values()], (log) => log.close())
+        this.#checkpoints.publishNow(this.#logs.values())
+        leaveCleanMarker(disk, this.path, brokerEpoch)
+      }
+    } catch (error) {
+      if (!(error instanceof StorageError)) throw error
+      this.#fail(error)
+    } finally {
+      this.abandon()
+    }
+  }
+
+  /** Lets go of everything as it is. */
+  abandon(): void {
+    this.#isClosing = true
+    this.#flushTimer?.cancel()
+    this.#checkpointTimer?.cancel()
+    for (const log of this.#logs.values()) log.release()
+    this.#logs.clear()
+    this.#lock?.release()
+    this.#lock = undefined
+  }
+
+  async #openLogs(isClean: boolean): Promise<void> {
+    const { env, logger } = this.#options.resources
+    let count = 0
+    let recovered = 0
+    for (const name of env.disk.list(this.path)) {
+      if (isDeletedDirectoryName(name)) this.#removeLater(`${this.path}/${name}`)
+      const partition = parsePartitionDirectoryName(name)
+      if (partition === undefined || !env.disk.stat(`${this.path}/${name}`)?.directory) continue
+      if (await this.#openLog(name, partition, isClean)) recovered++
+      if (++count % logsPerTurn === 0)
+        await new Promise<void>((resolve) => env.timers.soon(resolve))
+    }
+    if (recovered > 0)
+      logger.info(
+        { path: this.path, partitions: recovered },
+        'Logs were recovered after an unclean stop',
+      )
+    if (recovered === 0) return
+    await unlessDiskFull({ logger, path: this.path }, () =>
+      this.#checkpoints.publishNow(this.#logs.values()),
+    )
+  }
+
+  /** Whether it had to be recovered. */
+  async #openLog(
+    name: string,
+    partition: { readonly topic: string; readonly partition: number },
+    isClean: boolean,
+  ): Promise<boolean> {
+    const path = `${this.path}/${name}`
+    let log: PartitionLog | undefined
+    try {
+      log = this.#newLog(partition, {
+        topicId: this.#readTopicId(path),
+        logStartOffset: this.#checkpoints.logStartOf(partition),
+        recoveryPoint: this.#checkpoints.recoveryPointOf(partition),
+      })
+      const mustRecover = !(
+        isClean &&
+        this.#checkpoints.recoveryPointOf(partition) !== undefined &&
+        log.looksClean()
+      )
+      if (mustRecover) await log.recover()
+      if (this.#error !== undefined) throw this.#error
+      this.#logs.set(name, log)
+      return mustRecover
+    } catch (error) {
+      if (!(error instanceof StorageError)) throw error
+      log?.release()
+      if (this.#error !== undefined) throw this.#error
+      // This partition only: the others go on.
+      this.#damaged.set(name, error)
+      this.#options.resources.logger.error({ err: error, path }, 'A partition is offline')
+      return false
+    }
+  }
+
+  #newLog(
+    { topic, partition }: { readonly topic: string; readonly partition: number },
+    rest: { topicId: Uuid; logStartOffset: number; recoveryPoint: number | undefined },
+  ): PartitionLog {
+    return new PartitionLog({
+      path: `${this.path}/${partitionDirectoryName(topic, partition)}`,
+      topic,
+      partition,
+      config: this.#options.configOf(topic),
+      resources: this.#options.resources,
+      events: this.#events,
+      ...rest,
+    })
+  }
+
+  /** A folder that came without an id gets the topic's. */
+  #adopt(log: PartitionLog, topicId: Uuid, name: string): PartitionLog {
+    log.adoptTopicId(topicId)
+    assert(this.#logs.get(name) === log, 'an adopted log stays where it is')
+    return log
+  }
+
+  /** For flush.ms, and flush.policy=interval. */
+  #flushLater(log: PartitionLog): void {
+    const { env } = this.#options.resources
+    const delayMs = this.#flushDelayMs(log)
+    if (delayMs > flushDelayMsMax) return
+    this.#dirty.add(log)
+    this.#flushTimer ??= env.timers.after(Math.min(delayMs, flushCheckMs), () => this.#flushDue())
+  }
+
+  #flushDelayMs(log: PartitionLog): number {
+    const isInterval = this.#options.resources.flushPolicy === 'interval'
+    return Math.min(isInterval ? this.#options.flushIntervalMs : Infinity, log.config.flushMs)
+  }
+
+  #flushDue(): void {
+    this.#flushTimer = undefined
+    const { env } = this.#options.resources
+    const nowMs = env.clock.monotonicMs()
+    for (const log of this.#dirty) {
+      const isDue = nowMs - (log.dirtySinceMs ?? nowMs) >= this.#flushDelayMs(log)
+      if (log.dirtySinceMs !== undefined && !isDue) continue
+      this.#dirty.delete(log)
+      // A failure takes the directory offline, which says enough.
+      if (isDue) log.flush().catch(ignoreStorageError)
+    }
+    if (this.#dirty.size > 0)
+      this.#flushTimer = env.timers.after(flushCheckMs, () => this.#flushDue())
+  }
+
+  /** A moment later, so that one publication serves many logs. */
+  #checkpointLater(log: PartitionLog): void {
+    if (this.#isClosing) return
+    this.#due.add(log)
+    this.#checkpointTimer ??= this.#options.resources.env.timers.after(checkpointDelayMs, () => {
+      const logs = [...this.#due]
+      this.#due.clear()
+      // What comes due meanwhile waits for the next.
+      void this.#checkpoint(logs).then(() => {
+        this.#checkpointTimer = undefined
+        for (const next of this.#due) this.#checkpointLater(next)
+      })
+    })
+  }
+
+  #checkpoint(logs: readonly PartitionLog[]): Promise<void> {
+    const running = this.#runCheckpoint(logs).finally(() => this.#checkpointing.delete(running))
+    this.#checkpointing.add(running)
+    return running
+  }
+
+  async #runCheckpoint(logs: readonly PartitionLog[]): Promise<void> {
+    const { logger } = this.#options.resources
+    try {
+      await atOnce(logs, (log) =>
+        log.checkpoint().catch((error: unknown) => this.#reportCheckpoint(log, error)),
+      )
+      // re-check: awaited. Once logs are let go, a publication would forget them.
+      if (this.#isOver) return
+      await this.#checkpoints.publish(this.#logs.values())
+      if (this.#isOver) return
+      await atOnce(logs, (log) => log.removeDoomed())
+    } catch (error) {
+      ignoreStorageError(error)
+      logger.error({ err: error, path: this.path }, 'Checkpoints could not be written')
+    }
+  }
+
+  /** Closed, closing, or offline. */
+  get #isOver(): boolean {
+    return this.#isClosing || this.#error !== undefined
+  }
+
+  /** A full disk passes; the recovery point just stays where it was. */
+  #reportCheckpoint(log: PartitionLog, error: unknown): void {
+    ignoreStorageError(error)
+    if (
+      this.#error === undefined &&
+      this.#logs.get(partitionDirectoryName(log.topic, log.partition)) === log
+    )
+      this.#options.resources.logger.warn(
+        { err: error, log: log.path },
+        'A log could not be checkpointed',
+      )
+  }
+
+  #fail(error: StorageError): void {
+    if (this.#error !== undefined) return
+    this.#error = error
+    this.#options.resources.logger.error(
+      { err: error, path: this.path },
+      'A log directory is offline',
+    )
+    for (const log of this.#logs.values()) log.fail(error)
+    this.#options.failed(error)
+  }
+
+  #readTopicId(path: string): Uuid {
+    const bytes = this.#options.resources.env.disk.readFile(`${path}/${partitionMetadataFileName}`)
+    return (bytes && decodePartitionMetadata(bytes.toString('latin1'))) ?? zeroUuid
+  }
+
+  #setAside(name: string, { topic, partition }: { topic: string; partition: number }): void {
+    const { env, logger } = this.#options.resources
+    const uuid = randomUuid(env.random)
+    const strayName = discardedDirectoryName(topic, partition, { uuid, suffix: 'stray' })
+    this.#drop(name)
+    env.disk.rename(`${this.path}/${name}`, `${this.path}/${strayName}`)
+    logger.warn(
+      { path: this.path, name, strayName },
+      'A folder of another topic with the same name was set aside',
+    )
+  }
+
+  #drop(name: string): void {
+    const log = this.#logs.get(name)
+    this.#logs.delete(name)
+    this.#damaged.delete(name)
+    if (log === undefined) return
+    this.#dirty.delete(log)
+    this.#due.delete(log)
+    log.release()
+  }
+
+  #removeLater(path: string): void {
+    const { env, logger } = this.#options.resources
+    env.disk.removeTree(path).catch((error: unknown) => {
+      logger.warn({ err: error, path }, 'A deleted partition could not be removed')
+    })
+  }
+
+  #space(): { readonly totalBytes: number; readonly freeBytes: number } | undefined {
+    try {
+      return this.#options.resources.env.disk.space(this.path)
+    } catch (error) {
+      ignoreStorageError(error)
+      return undefined
+    }
+  }
+}
+
+function writeFile(disk: Disk, path: string, text: string): void {
+  const file = disk.open(path, 'write')
+  try {
+    file.write([Buffer.from(text)], 0)
+    file.truncate(Buffer.byteLength(text))
+  } finally {
+    file.close()
+  }
+}
+
+function ignoreStorageError(error: unknown): void {
+  if (!(error instanceof StorageError)) throw error
+}
+
+/** Runs `run` for all items, a few at the same time. Rejects with the first error, when all have ended. */
+async function atOnce<T>(items: readonly T[], run: (item: T) => Promise<void>): Promise<void> {
+  const queue = items.values()
+  let failure: Error | undefined
+  const workers = Array.from({ length: checkpointsAtOnce }, async () => {
+    for (const item of queue) {
+      try {
+        await run(item)
+      } catch (error) {
+        failure ??= error instanceof Error ? error : new Error(String(error))
+      }
+    }
+  })
+  await Promise.all(workers)
+  if (failure !== undefined) throw failure
+}

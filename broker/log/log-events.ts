@@ -1,0 +1,14 @@
+import type { StorageError } from '../../base/env.ts'
+
+/** What a log tells the directory it lies in. */
+export interface LogEvents<Log> {
+  /** The first unsynced append since the last flush. */
+  dirty(log: Log): void
+  /** Much was appended, or a segment ended: a recovery would take long. */
+  checkpointDue(log: Log): void
+  /** The disk lost data, or is failing: no log in this directory can be trusted with more. */
+  failed(error: StorageError): void
+  logStartMoved(log: Log): void
+  /** Before the log is cut below its recovery point: else a crash would look like lost data. */
+  recoveryPointLowered(log: Log): void
+}

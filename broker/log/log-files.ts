@@ -1,0 +1,253 @@
+/** The segments of one log as files: which there are, which are not synced yet, which go away. */
+import { StorageError } from '../../base/env.ts'
+import { findBatchEndingAfter } from './batch-cursor.ts'
+import {
+  isLeftoverFileName,
+  parseSegmentFileName,
+  segmentFileName,
+  type SegmentFileKind,
+} from './layout.ts'
+import { LogSegments } from './log-segments.ts'
+import { readSummary, type SegmentPaths } from './segment-indexes.ts'
+import { Segment, type SegmentOwner } from './segment.ts'
+
+const segmentFileKinds: readonly SegmentFileKind[] = [
+  'log',
+  'index',
+  'timeindex',
+  'txnindex',
+  'summary',
+]
+/** Out of file descriptors: others will be closed soon. */
+const retryMs = 50
+
+export class LogFiles {
+  readonly segments: LogSegments
+  /** Of the producer snapshots found. */
+  readonly snapshotOffsets: readonly number[]
+  readonly #owner: SegmentOwner
+  /** Hold bytes, or were cut, since their last sync. */
+  readonly #unsynced = new Set<Segment>()
+  /** No longer part of the log, and still there as files. */
+  #doomed: Segment[] = []
+  /** Files were created, renamed or removed since the last sync of the folder. */
+  #namesChanged = false
+  /** The folder's own name, and those in it, may not be durable yet. */
+  #folderIsNew: boolean
+
+  /** A folder without segments is a log that begins at `logStartOffset`. Throws `StorageError`. */
+  constructor(owner: SegmentOwner, logStartOffset: number) {
+    const { disk } = owner.resources.env
+    this.#owner = owner
+    const baseOffsets: number[] = []
+    const snapshotOffsets: number[] = []
+    for (const name of disk.list(owner.path)) {
+      const file = parseSegmentFileName(name)
+      if (file?.kind === 'log') baseOffsets.push(file.baseOffset)
+      else if (file?.kind === 'snapshot') snapshotOffsets.push(file.baseOffset)
+      else if (isLeftoverFileName(name)) disk.remove(`${owner.path}/${name}`)
+    }
+    this.snapshotOffsets = snapshotOffsets
+    this.#folderIsNew = baseOffsets.length === 0
+    // Its first segment is created by the first append: most of ten thousand new partitions stay empty.
+    const found = baseOffsets.length === 0 ? [logStartOffset] : baseOffsets
+    // Segments below the log start were about to be removed.
+    const kept = found.filter((_, index) => (found[index + 1] ?? Infinity) > logStartOffset)
+    const segments = kept.map((baseOffset) => {
+      const path = `${owner.path}/${segmentFileName(baseOffset, 'log')}`
+      return new Segment(owner, baseOffset, disk.stat(path)?.bytes ?? 0)
+    })
+    for (const segment of segments.slice(0, -1)) segment.close()
+    this.segments = new LogSegments(segments)
+    const path = (baseOffset: number, kind: SegmentFileKind): string =>
+      `${owner.path}/${segmentFileName(baseOffset, kind)}`
+    const stale = found.slice(0, found.length - kept.length)
+    this.#removeFiles(
+      stale.map((baseOffset) => ({ baseOffset, path: (kind) => path(baseOffset, kind) })),
+      0,
+    )
+  }
+
+  get hasUnsynced(): boolean {
+    return this.#unsynced.size > 0 || this.#namesChanged
+  }
+
+  /** Whether the last segment is what a clean stop at `nextOffset` left. */
+  looksClean(nextOffset: number): boolean {
+    const { active } = this.segments
+    if (active.sizeBytes === 0) return active.baseOffset === nextOffset
+    const summary = readSummary(this.#owner.resources.env.disk, active)
+    return summary?.logBytes === active.sizeBytes && summary.nextOffset === nextOffset
+  }
+
+  markUnsynced(segment: Segment): void {
+    this.#unsynced.add(segment)
+  }
+
+  /** After an unclean stop: the last process may not have synced a name. It is done with the next bytes. */
+  distrustNames(): void {
+    this.#folderIsNew = true
+  }
+
+  /** After an unclean stop: nothing from `offset` on is taken for synced. */
+  markUnsyncedFrom(offset: number): void {
+    for (const segment of this.segments.all.slice(this.segments.indexOf(offset)))
+      if (segment.sizeBytes > 0) this.#unsynced.add(segment)
+  }
+
+  /** Everything written so far becomes durable, names included. Rejects with `StorageError`. */
+  async sync(): Promise<void> {
+    const { disk } = this.#owner.resources.env
+    const { path } = this.#owner
+    const pending: Promise<void>[] = []
+    if (this.#namesChanged || this.#folderIsNew)
+      pending.push(this.#whenDescriptorsSuffice(() => disk.syncDirectory(path)))
+    if (this.#folderIsNew) {
+      const parent = path.slice(0, path.lastIndexOf('/'))
+      pending.push(this.#whenDescriptorsSuffice(() => disk.syncDirectory(parent)))
+    }
+    this.#namesChanged = false
+    this.#folderIsNew = false
+    for (const segment of this.#unsynced) {
+      pending.push(this.#whenDescriptorsSuffice(() => segment.file.get().sync()))
+    }
+    this.#unsynced.clear()
+    await (pending.length === 1 ? pending[0] : Promise.all(pending))
+  }
+
+  isBorder(offset: number): boolean {
+    return this.segments.at(this.segments.indexOf(offset)).baseOffset === offset
+  }
+
+  /** Of all segments whose indexes are in memory; the others have not changed. Throws `StorageError`. */
+  saveIndexes(): void {
+    for (const segment of this.segments.all) segment.saveIndexes()
+  }
+
+  /** A new active segment, which begins at `baseOffset`. Throws `StorageError`; then nothing has changed. */
+  roll(baseOffset: number): void {
+    this.segments.push(this.#create(baseOffset))
+  }
+
+  /** Returns the new end of the log. Throws `StorageError`. */
+  truncate(offset: number): number {
+    const index = this.segments.indexOf(offset)
+    const segment = this.segments.at(index)
+    const position =
+      offset === segment.baseOffset ? 0 : segment.indexes.offsets.lookup(offset).position
+    const found = findBatchEndingAfter(segment.cursor(), { position }, offset)
+    if (found === 'damaged') {
+      const { path } = this.#owner
+      throw new StorageError(`${path} is damaged before offset ${offset}`, {
+        code: 'LOG_DAMAGED',
+        path,
+      })
+    }
+    this.discard(this.segments.keepUpTo(index))
+    segment.truncate(found === 'end' ? segment.sizeBytes : found.position)
+    this.#namesChanged = true
+    this.#unsynced.add(segment)
+    return found === 'end' ? offset : Math.min(offset, found.header.baseOffset)
+  }
+
+  /** The log loses everything and begins again at `baseOffset`. Throws `StorageError`. */
+  restart(baseOffset: number): void {
+    const segment = this.#create(baseOffset)
+    this.discard(this.segments.replaceAll(segment))
+  }
+
+  /** Segments that retention or DeleteRecords took: their files stay until `removeDoomed`. */
+  doom(segments: readonly Segment[]): void {
+    for (const segment of segments) {
+      this.#unsynced.delete(segment)
+      segment.release()
+      this.#doomed.push(segment)
+    }
+  }
+
+  get hasDoomed(): boolean {
+    return this.#doomed.length > 0
+  }
+
+  /**
+   * Removes what was doomed, `delayMs` after it was renamed. The log start is published before: a power cut may undo
+   * any of the renames, so only the published offset tells which segments count. Rejects with `StorageError`.
+   */
+  async removeDoomed(delayMs: number): Promise<void> {
+    const doomed = this.#doomed.splice(0)
+    if (doomed.length === 0) return
+    // The segment with which the log goes on must have a name first.
+    await this.#owner.resources.env.disk.syncDirectory(this.#owner.path)
+    this.#removeFiles(doomed, delayMs)
+  }
+
+  /** Segments that were cut off. */
+  discard(segments: readonly Segment[]): void {
+    for (const segment of segments) {
+      this.#unsynced.delete(segment)
+      segment.release()
+    }
+    this.#removeFiles(segments, 0)
+  }
+
+  #removeFiles(segments: readonly SegmentPaths[], delayMs: number): void {
+    const { disk, timers } = this.#owner.resources.env
+    const renamed: string[] = []
+    for (const segment of segments) {
+      this.#namesChanged = true
+      this.ignoringErrors(() => {
+        for (const kind of segmentFileKinds) {
+          const path = segment.path(kind)
+          if (disk.stat(path) === undefined) continue
+          disk.rename(path, `${path}.deleted`)
+          renamed.push(`${path}.deleted`)
+        }
+      })
+    }
+    if (renamed.length === 0) return
+    timers.after(delayMs, () => {
+      for (const path of renamed) this.ignoringErrors(() => disk.remove(path))
+    })
+  }
+
+  release(): void {
+    for (const segment of this.segments.all) segment.release()
+  }
+
+  /** For work that a later start makes good: caches and removals. */
+  ignoringErrors(run: () => void): void {
+    try {
+      run()
+    } catch (error) {
+      if (!(error instanceof StorageError)) throw error
+      const { logger } = this.#owner.resources
+      logger.warn({ err: error, log: this.#owner.path }, 'A file could not be written or removed')
+    }
+  }
+
+  #create(baseOffset: number): Segment {
+    const segment = new Segment(this.#owner, baseOffset, 0)
+    // Files of that name can be left from before a cut, doomed or still being read: they make place.
+    const isDoomed = (other: Segment): boolean => other.baseOffset === baseOffset
+    this.#doomed = this.#doomed.filter((other) => !isDoomed(other))
+    this.#removeFiles([segment], 0)
+    segment.file.get().truncate(0)
+    this.#namesChanged = true
+    return segment
+  }
+
+  /** A file that could not even be opened was not synced in vain: that passes, other failures are final. */
+  async #whenDescriptorsSuffice(sync: () => Promise<void>): Promise<void> {
+    const { timers } = this.#owner.resources.env
+    for (;;) {
+      try {
+        return await sync()
+      } catch (error) {
+        const isPassing =
+          error instanceof StorageError && (error.code === 'EMFILE' || error.code === 'ENFILE')
+        if (!isPassing) throw error
+      }
+      await new Promise<void>((resolve) => void timers.after(retryMs, resolve))
+    }
+  }
+}

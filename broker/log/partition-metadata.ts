@@ -1,0 +1,26 @@
+/**
+ * The `partition.metadata` file says which topic a partition's folder belongs to, since a name can be used again:
+ *
+ *   version: 0
+ *   topic_id: <22 characters of base64url>
+ *
+ * It has no checksum: an id that the controller does not know means a leftover or damage, so such a folder is set
+ * aside, never deleted.
+ */
+import type { Uuid } from '../../base/uuid.ts'
+import { uuidFromText, uuidToText } from '../../base/uuid.ts'
+
+export const partitionMetadataFileName = 'partition.metadata'
+
+/** As Kafka writes it, without an end of the last line. */
+export function encodePartitionMetadata(topicId: Uuid): string {
+  return `version: 0\ntopic_id: ${uuidToText(topicId)}`
+}
+
+/** Undefined when the file is damaged. */
+export function decodePartitionMetadata(text: string): Uuid | undefined {
+  const match = /^version: 0\r?\ntopic_id: (\S+)\r?\n?$/.exec(text)
+  const topicId = uuidFromText(match?.[1] ?? '')
+  // The last character carries four bits that no UUID uses.
+  return topicId !== undefined && uuidToText(topicId) === match?.[1] ? topicId : undefined
+}

@@ -1,0 +1,58 @@
+/** Which segments have outlived their topic's limits. Pure: it decides, the log deletes. */
+import type { LogConfig } from './log-config.ts'
+import type { Segment } from './segment.ts'
+
+export interface RetentionInput {
+  readonly segments: readonly Segment[]
+  readonly config: LogConfig
+  readonly logStartOffset: number
+  readonly nextOffset: number
+  readonly nowMs: number
+  /** Exclusive: what lies beyond is not safely on disk or on the replicas yet. */
+  readonly offsetMax: number
+}
+
+/** How many of the first segments can go; all of them when even the active one has expired. */
+export function countExpired(input: RetentionInput): number {
+  let count = countBelow(input, input.logStartOffset)
+  if (!input.config.cleanupPolicy.delete) return count
+  let bytes = 0
+  for (const segment of input.segments.slice(count)) bytes += segment.sizeBytes
+  for (const segment of input.segments.slice(count)) {
+    const isActive = count === input.segments.length - 1
+    const endOffset = input.segments[count + 1]?.baseOffset ?? input.nextOffset
+    if (segment.sizeBytes === 0 || endOffset > input.offsetMax) break
+    const isTooMuch =
+      !isActive &&
+      input.config.retentionBytes >= 0 &&
+      bytes - segment.sizeBytes >= input.config.retentionBytes
+    if (!isTooMuch && !isTooOld(segment, isActive, input)) break
+    bytes -= segment.sizeBytes
+    count++
+  }
+  return count
+}
+
+/** Segments that end at or before `offset`; never the active one. */
+export function countBelow(input: Pick<RetentionInput, 'segments'>, offset: number): number {
+  let count = 0
+  while ((input.segments[count + 1]?.baseOffset ?? Infinity) <= offset) count++
+  return count
+}
+
+/**
+ * By the greatest timestamp of its records, but a timestamp in the future can't keep a segment longer than if it said
+ * when it was appended. The active segment goes only when nothing was appended to it for as long either: a record
+ * with an ancient timestamp may have come just now (reliability I29).
+ */
+function isTooOld(segment: Segment, isActive: boolean, input: RetentionInput): boolean {
+  const { retentionMs } = input.config
+  if (retentionMs < 0) return false
+  const appendedMs = segment.lastAppendMs()
+  const oldestMs = input.nowMs - retentionMs
+  if (isActive && appendedMs >= oldestMs) return false
+  // The cheap answer first: it needs no index.
+  if (appendedMs < oldestMs) return true
+  const timestamp = segment.maxTimestamp()
+  return (timestamp < 0 ? appendedMs : timestamp) < oldestMs
+}

@@ -1,0 +1,111 @@
+import type { Payload } from '../../base/payload.ts'
+import type { Socket } from '../../base/env.ts'
+
+/** The place of one answer. */
+export interface ReplySlot {
+  /** Undefined until the answer is there; empty when none is sent. */
+  chunks: readonly (Buffer | Payload)[] | undefined
+}
+
+/**
+ * Answers leave in the order of their requests, whenever they become ready (Kafka's clients take any
+ * other order as the end of the connection). All that is ready in one turn goes out as one write.
+ */
+export class ReplyQueue {
+  readonly #socket: Socket
+  readonly #slots: ReplySlot[] = []
+  #pendingCount = 0
+  #scheduled = false
+  #closed = false
+
+  constructor(socket: Socket) {
+    this.#socket = socket
+  }
+
+  /** Requests whose answer is not there yet. */
+  get pendingCount(): number {
+    return this.#pendingCount
+  }
+
+  open(): ReplySlot {
+    const slot: ReplySlot = { chunks: undefined }
+    this.#slots.push(slot)
+    this.#pendingCount++
+    return slot
+  }
+
+  /** Fills a slot; whatever is now in order goes out before this turn of the event loop ends. */
+  fill(slot: ReplySlot, chunks: readonly (Buffer | Payload)[]): void {
+    if (this.#closed) {
+      releaseAll(chunks)
+      return
+    }
+    slot.chunks = chunks
+    this.#pendingCount--
+    if (this.#scheduled || this.#slots[0]?.chunks === undefined) return
+    this.#scheduled = true
+    queueMicrotask(() => {
+      this.#scheduled = false
+      this.flush()
+    })
+  }
+
+  /** Sends the answers that are ready and in order. */
+  flush(): void {
+    if (this.#closed) return
+    let batch: (Buffer | Payload)[] = []
+    while (this.#slots[0]?.chunks !== undefined) {
+      const chunks = this.#slots.shift()?.chunks ?? []
+      batch = batch.length === 0 ? [...chunks] : batch.concat(chunks)
+    }
+    if (batch.length > 0) send(this.#socket, batch)
+  }
+
+  close(): void {
+    this.#closed = true
+    for (const slot of this.#slots) releaseAll(slot.chunks ?? [])
+    this.#slots.length = 0
+  }
+}
+
+function isPayload(chunk: Buffer | Payload): chunk is Payload {
+  return 'release' in chunk
+}
+
+function releaseAll(chunks: readonly (Buffer | Payload)[]): void {
+  for (const chunk of chunks) if (isPayload(chunk)) chunk.release()
+}
+
+/** Writes runs of memory with one call each; ranges of files go between them. */
+function send(socket: Socket, chunks: readonly (Buffer | Payload)[]): void {
+  let buffers: Buffer[] = []
+  let payloads: Payload[] = []
+  const writeRun = (): void => {
+    const held = payloads
+    if (buffers.length > 0)
+      socket.write(buffers, held.length === 0 ? undefined : () => releaseAll(held))
+    buffers = []
+    payloads = []
+  }
+  for (const chunk of chunks) {
+    if (!isPayload(chunk)) buffers.push(chunk)
+    else if (chunk.buffer !== undefined) {
+      buffers.push(chunk.buffer)
+      payloads.push(chunk)
+    } else {
+      writeRun()
+      sendFromFile(socket, chunk)
+    }
+  }
+  writeRun()
+}
+
+function sendFromFile(socket: Socket, payload: Payload): void {
+  const source = payload.source
+  if (source === undefined || socket.sendFile === undefined) {
+    payload.release()
+    socket.destroy(new Error('This platform has no sendfile; set fetch.transfer=mmap or read'))
+    return
+  }
+  socket.sendFile(source.file, source.position, payload.byteLength, () => payload.release())
+}

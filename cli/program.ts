@@ -1,0 +1,219 @@
+import { Command, Option } from 'commander'
+import type { StartOptions } from './start.ts'
+import type { ConsumeOptions } from './consume.ts'
+import type { LogOptions, VerifyOptions } from './log.ts'
+import { collect, type GlobalOptions } from './options.ts'
+import { outputFormats } from './output.ts'
+import type { ProduceOptions } from './produce.ts'
+import type { AlterOptions, CreateOptions } from './topic.ts'
+
+export const version = '0.1.0'
+
+/** The command tree. Each command's own code is loaded when it runs, so that `start` starts fast. */
+export function createProgram(): Command {
+  const program = new Command('millrace')
+    .description('A Kafka-compatible commit log: broker, client and tools')
+    .version(version)
+    .option(
+      '-b, --bootstrap <host:port>',
+      'a broker, or several with commas (default: localhost:9092, or KAFKA_BROKERS)',
+    )
+    .addOption(
+      new Option('-o, --output <format>', 'how data is printed')
+        .choices(outputFormats)
+        .default('table'),
+    )
+    .showHelpAfterError('See --help')
+    .exitOverride()
+    .addHelpText('after', exitCodeHelp)
+  addStart(program)
+  addTopic(program)
+  addProduce(program)
+  addConsume(program)
+  addLog(program)
+  return program
+}
+
+const exitCodeHelp = `
+Data goes to standard output, everything else to standard error.
+Exit codes: 0 ok, 1 failed, 2 usage, 3 not found, 4 conflict, 5 unreachable, 6 denied, 7 partly done, 130 interrupted`
+
+/** The command's own options with those in front of it. */
+function optionsOf<T>(command: Command): T {
+  return command.optsWithGlobals<T & object>()
+}
+
+function addStart(program: Command): void {
+  program
+    .command('start')
+    .description('run a broker with its embedded controller')
+    .option('--config <file>', 'a Kafka-style .properties file')
+    .option('--data-dir <dir>', 'where the data is (log.dirs)')
+    .option(
+      '--listener <host:port>',
+      'where clients connect to (listeners); port 0 picks a free one',
+    )
+    .option('--node-id <n>', 'the number of this broker (node.id)')
+    .option('--set <key=value>', 'any property, by its Kafka name; may be repeated', collect, [])
+    .option('--ready-json', 'print one line of JSON on standard output when clients are served')
+    .addOption(
+      new Option('--log-level <level>', 'what is logged on standard error')
+        .choices(['debug', 'info', 'warn', 'error', 'silent'])
+        .default('info'),
+    )
+    .addHelpText(
+      'after',
+      examples(
+        'millrace start --data-dir ./data',
+        'millrace start --listener 0.0.0.0:9092 --set flush.policy=os',
+      ),
+    )
+    .action(async (_options, command: Command) =>
+      (await import('./start.ts')).start(optionsOf<StartOptions>(command)),
+    )
+}
+
+function addTopic(program: Command): void {
+  const topic = program
+    .command('topic')
+    .description('create, list, describe, alter and delete topics')
+  topic
+    .command('create <name...>')
+    .description('create topics')
+    .option('-p, --partitions <n>', "how many partitions (default: the broker's num.partitions)")
+    .option(
+      '-r, --replicas <n>',
+      "how many replicas (default: the broker's default.replication.factor)",
+    )
+    .option('-c, --config <key=value>', 'an override for the topic; may be repeated', collect, [])
+    .option('--if-not-exists', 'be content when it is there already')
+    .option('--dry-run', 'check, and create nothing')
+    .addHelpText('after', examples('millrace topic create orders -p 12 -c retention.ms=86400000'))
+    .action(async (names: string[], _options, command: Command) =>
+      (await import('./topic.ts')).createTopics(names, optionsOf<CreateOptions>(command)),
+    )
+  topic
+    .command('list')
+    .description('list topics')
+    .option('--internal', "the cluster's own as well")
+    .action(async (_options, command: Command) =>
+      (await import('./topic.ts')).listTopics(
+        optionsOf<GlobalOptions & { internal?: boolean }>(command),
+      ),
+    )
+  topic
+    .command('describe <name>')
+    .description('show partitions, offsets and overrides of a topic')
+    .action(async (name: string, _options, command: Command) =>
+      (await import('./topic.ts')).describeTopic(name, optionsOf<GlobalOptions>(command)),
+    )
+  topic
+    .command('alter <name>')
+    .description('change overrides, add partitions')
+    .option('-p, --partitions <n>', 'how many partitions there shall be')
+    .option('-c, --config <key=value>', 'set an override; may be repeated', collect, [])
+    .option('--delete-config <key>', 'take an override away; may be repeated', collect, [])
+    .addHelpText(
+      'after',
+      examples(
+        'millrace topic alter orders -c retention.ms=3600000 --delete-config cleanup.policy',
+      ),
+    )
+    .action(async (name: string, _options, command: Command) =>
+      (await import('./topic.ts')).alterTopic(name, optionsOf<AlterOptions>(command)),
+    )
+  topic
+    .command('delete <name...>')
+    .description('delete topics with all records')
+    .option('-y, --yes', "don't ask")
+    .action(async (names: string[], _options, command: Command) =>
+      (await import('./topic.ts')).deleteTopics(
+        names,
+        optionsOf<GlobalOptions & { yes?: boolean }>(command),
+      ),
+    )
+}
+
+function addProduce(program: Command): void {
+  program
+    .command('produce <topic>')
+    .description('write the lines of standard input as records')
+    .option('-k, --key <key>', 'the key of every record that brings none')
+    .option('--key-separator <text>', 'what stands between key and value in a line')
+    .option('-H, --header <key=value>', 'a header for every record; may be repeated', collect, [])
+    .option(
+      '--json',
+      'lines are objects: key, value, headers, partition, timestamp; key_base64 and value_base64 too',
+    )
+    .option('--partition <n>', 'instead of the one that the key leads to')
+    .option('--compression <codec>', 'none, gzip, snappy, lz4 or zstd', 'none')
+    .option('--level <n>', "the codec's level")
+    .option('--acks <acks>', 'who must have it: 0, 1 or all', 'all')
+    .option('--batch-bytes <n>', 'the most that one batch holds, before compression', '524288')
+    .addHelpText(
+      'after',
+      examples(
+        'echo hello | millrace produce greetings',
+        'millrace produce orders --key-separator : --compression zstd < orders.txt',
+      ),
+    )
+    .action(async (topic: string, _options, command: Command) =>
+      (await import('./produce.ts')).produce(topic, optionsOf<ProduceOptions>(command)),
+    )
+}
+
+function addConsume(program: Command): void {
+  program
+    .command('consume <topic>')
+    .description('print records, one a line')
+    .option(
+      '--from <position>',
+      'start, end, an OFFSET, -COUNT, @MILLISECONDS, @DATE or @-1h',
+      'start',
+    )
+    .option('--partition <n>', 'only this one; may be repeated', collect, [])
+    .option('-n, --count <n>', 'end after so many records; waits for them unless --exit')
+    .option('-k, --keys', 'print keys as well')
+    .option('--key-separator <text>', 'what to print between key and value (default: a tab)')
+    .option('-H, --headers', 'print headers as well, in front')
+    .option('--json', 'print objects, as produce --json reads them')
+    .option('-e, --exit', 'end at the last record that is there now')
+    .option('-F, --follow', 'go on for ever')
+    .addHelpText(
+      'after',
+      examples(
+        'millrace consume orders -k',
+        'millrace consume orders --from @-1h --json',
+        'millrace consume orders --from end',
+      ),
+    )
+    .action(async (topic: string, _options, command: Command) =>
+      (await import('./consume.ts')).consume(topic, optionsOf<ConsumeOptions>(command)),
+    )
+}
+
+function addLog(program: Command): void {
+  const log = program.command('log').description('look into the files of a stopped broker')
+  log
+    .command('dump <path>')
+    .description(
+      'print what a .log, .index or .timeindex file holds, or all of a partition directory',
+    )
+    .option('--records', 'the records of each batch as well')
+    .action(async (path: string, _options, command: Command) =>
+      (await import('./log.ts')).dumpLog(path, optionsOf<LogOptions>(command)),
+    )
+  log
+    .command('verify <dir>')
+    .description(
+      'check every batch and index of a partition directory, or of all below a data directory',
+    )
+    .option('--index-interval <bytes>', 'index.interval.bytes of the topics', '4096')
+    .action(async (dir: string, _options, command: Command) =>
+      (await import('./log.ts')).verifyLog(dir, optionsOf<VerifyOptions>(command)),
+    )
+}
+
+function examples(...lines: readonly string[]): string {
+  return `\nExamples:\n${lines.map((line) => `  ${line}`).join('\n')}`
+}

@@ -1,0 +1,234 @@
+import { createInterface } from 'node:readline/promises'
+import { uuidToText } from '../base/uuid.ts'
+import { specialTimestamp, type Admin, type ConfigEntry } from '../client/admin.ts'
+import { connect } from '../client/client.ts'
+import type { TopicMetadata } from '../client/cluster.ts'
+import { ClientError } from '../client/errors.ts'
+import { CliError } from './errors.ts'
+import { exitCodes } from './exit-codes.ts'
+import { bootstrapOf, keyValues, wholeNumber, type GlobalOptions } from './options.ts'
+import { formatJson, formatTable, writeOut } from './output.ts'
+
+export interface CreateOptions extends GlobalOptions {
+  readonly partitions?: string
+  readonly replicas?: string
+  readonly config: readonly string[]
+  readonly ifNotExists?: boolean
+  readonly dryRun?: boolean
+}
+
+export interface AlterOptions extends GlobalOptions {
+  readonly partitions?: string
+  readonly config: readonly string[]
+  readonly deleteConfig: readonly string[]
+}
+
+export async function createTopics(
+  names: readonly string[],
+  options: CreateOptions,
+): Promise<void> {
+  const configs = keyValues('--config', options.config)
+  const partitions =
+    options.partitions === undefined
+      ? undefined
+      : wholeNumber('--partitions', options.partitions, 1)
+  const replicationFactor =
+    options.replicas === undefined ? undefined : wholeNumber('--replicas', options.replicas, 1)
+  await withAdmin(options, async (admin) => {
+    for (const name of names) {
+      try {
+        const topic = { name, partitions, replicationFactor, configs }
+        await admin.createTopic(topic, { validateOnly: options.dryRun ?? false })
+        await say(
+          options,
+          { topic: name, created: options.dryRun !== true },
+          `Created topic ${name}`,
+        )
+      } catch (error) {
+        const exists = error instanceof ClientError && error.code === 'TOPIC_ALREADY_EXISTS'
+        if (!exists || options.ifNotExists !== true) throw error
+        await say(options, { topic: name, created: false }, `Topic ${name} exists already`)
+      }
+    }
+  })
+}
+
+export async function listTopics(
+  options: GlobalOptions & { readonly internal?: boolean },
+): Promise<void> {
+  await withAdmin(options, async (admin) => {
+    const { topics } = await admin.describe(null)
+    const rows = [...topics.values()]
+      .filter((topic) => options.internal === true || !topic.internal)
+      .sort((left, right) => (left.name < right.name ? -1 : 1))
+    const text =
+      options.output === 'json'
+        ? formatJson({ topics: rows.map(topicJson) })
+        : formatTable(
+            [
+              { title: 'NAME', of: (topic) => topic.name },
+              { title: 'PARTITIONS', of: (topic) => topic.partitions.length, right: true },
+              {
+                title: 'REPLICAS',
+                of: (topic) => topic.partitions[0]?.replicas.length ?? 0,
+                right: true,
+              },
+              { title: 'ID', of: (topic) => uuidToText(topic.id) },
+            ],
+            rows,
+          )
+    await writeOut(process.stdout, text)
+  })
+}
+
+export async function describeTopic(name: string, options: GlobalOptions): Promise<void> {
+  await withAdmin(options, async (admin) => {
+    const topic = await admin.describeTopic(name)
+    const indexes = topic.partitions.map((partition) => partition.index)
+    const starts = await admin.listOffsets(name, indexes, specialTimestamp.earliest)
+    const ends = await admin.listOffsets(name, indexes, specialTimestamp.latest)
+    const configs = await admin.describeTopicConfigs(name)
+    const partitions = topic.partitions.map((partition, at) => ({
+      ...partition,
+      start: starts[at]?.offset ?? -1,
+      end: ends[at]?.offset ?? -1,
+    }))
+    const text =
+      options.output === 'json'
+        ? formatJson({
+            ...topicJson(topic),
+            partitions: partitions.map(partitionJson),
+            configs: configs.map(configJson),
+          })
+        : describeText(topic, partitions, configs)
+    await writeOut(process.stdout, text)
+  })
+}
+
+export async function alterTopic(name: string, options: AlterOptions): Promise<void> {
+  const changes: Record<string, string | null> = keyValues('--config', options.config)
+  for (const config of options.deleteConfig) changes[config] = null
+  const count =
+    options.partitions === undefined
+      ? undefined
+      : wholeNumber('--partitions', options.partitions, 1)
+  if (count === undefined && Object.keys(changes).length === 0) {
+    throw CliError.usage(
+      'Nothing to alter',
+      'use --partitions N, --config KEY=VALUE or --delete-config KEY',
+    )
+  }
+  await withAdmin(options, async (admin) => {
+    if (Object.keys(changes).length > 0) await admin.alterTopicConfigs(name, changes)
+    if (count !== undefined) await admin.createPartitions(name, count)
+    await say(options, { topic: name, altered: true }, `Altered topic ${name}`)
+  })
+}
+
+export async function deleteTopics(
+  names: readonly string[],
+  options: GlobalOptions & { readonly yes?: boolean },
+): Promise<void> {
+  await confirmed(`Delete ${names.join(', ')} with all records?`, options.yes)
+  await withAdmin(options, async (admin) => {
+    for (const name of names) {
+      await admin.deleteTopic(name)
+      await say(options, { topic: name, deleted: true }, `Deleted topic ${name}`)
+    }
+  })
+}
+
+/** Asks on a terminal; scripts are taken to mean what they say. */
+async function confirmed(question: string, yes: boolean | undefined): Promise<void> {
+  if (yes === true || !process.stdin.isTTY) return
+  const terminal = createInterface({ input: process.stdin, output: process.stderr })
+  const answer = await terminal.question(`${question} [y/N] `)
+  terminal.close()
+  if (!/^y(es)?$/i.test(answer.trim())) {
+    throw new CliError({
+      code: 'NOT_CONFIRMED',
+      message: 'Nothing was done',
+      exitCode: exitCodes.failed,
+    })
+  }
+}
+
+async function withAdmin(
+  options: GlobalOptions,
+  work: (admin: Admin) => Promise<void>,
+): Promise<void> {
+  const client = await connect({ brokers: bootstrapOf(options, process.env) })
+  try {
+    await work(client.admin)
+  } finally {
+    await client.close()
+  }
+}
+
+/** An outcome is data for a script, and news for a person. */
+async function say(options: GlobalOptions, document: object, text: string): Promise<void> {
+  if (options.output === 'json') await writeOut(process.stdout, formatJson(document))
+  else await writeOut(process.stderr, `${text}\n`)
+}
+
+interface DescribedPartition {
+  readonly index: number
+  readonly leader: number
+  readonly leaderEpoch: number
+  readonly replicas: readonly number[]
+  readonly inSyncReplicas: readonly number[]
+  readonly start: number
+  readonly end: number
+}
+
+function topicJson(topic: TopicMetadata): object {
+  return {
+    name: topic.name,
+    id: uuidToText(topic.id),
+    internal: topic.internal,
+    partition_count: topic.partitions.length,
+    replication_factor: topic.partitions[0]?.replicas.length ?? 0,
+  }
+}
+
+/** Offsets as text: a JSON number can't hold all of them. */
+function partitionJson(partition: DescribedPartition): object {
+  return {
+    index: partition.index,
+    leader: partition.leader,
+    leader_epoch: partition.leaderEpoch,
+    replicas: partition.replicas,
+    in_sync_replicas: partition.inSyncReplicas,
+    start_offset: String(partition.start),
+    end_offset: String(partition.end),
+  }
+}
+
+function configJson(config: ConfigEntry): object {
+  const { name, value, source, sensitive } = config
+  return { name, value, source, sensitive, read_only: config.readOnly }
+}
+
+function describeText(
+  topic: TopicMetadata,
+  partitions: readonly DescribedPartition[],
+  configs: readonly ConfigEntry[],
+): string {
+  const overrides = configs.filter((config) => config.source === 'topic')
+  const lines = [`topic       ${topic.name}\n`, `id          ${uuidToText(topic.id)}\n`]
+  for (const config of overrides)
+    lines.push(`override    ${config.name}=${config.value ?? '(secret)'}\n`)
+  const table = formatTable<DescribedPartition>(
+    [
+      { title: 'PARTITION', of: (partition) => partition.index, right: true },
+      { title: 'LEADER', of: (partition) => partition.leader, right: true },
+      { title: 'EPOCH', of: (partition) => partition.leaderEpoch, right: true },
+      { title: 'REPLICAS', of: (partition) => partition.replicas.join(',') },
+      { title: 'IN SYNC', of: (partition) => partition.inSyncReplicas.join(',') },
+      { title: 'START', of: (partition) => partition.start, right: true },
+      { title: 'END', of: (partition) => partition.end, right: true },
+    ],
+    partitions,
+  )
+  return `${lines.join('')}\n${table}`
+}

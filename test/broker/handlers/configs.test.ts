@@ -1,0 +1,195 @@
+// DescribeConfigs, AlterConfigs, IncrementalAlterConfigs: values, sources and synonyms as Apache Kafka tells them.
+import t from 'tap'
+import { handler as alterConfigs } from '../../../broker/handlers/alter-configs.ts'
+import { handler as describeConfigs } from '../../../broker/handlers/describe-configs.ts'
+import { handler as incremental } from '../../../broker/handlers/incremental-alter-configs.ts'
+import { configResource } from '../../../controller/configs.ts'
+import { errors } from '../../../protocol/errors.ts'
+import type { ResponseOf } from '../../../protocol/schema/api.ts'
+import { forReal, newTopic } from '../../support/controllers.ts'
+import { HandlerCalls } from '../../support/handler-calls.ts'
+
+const source = { topic: 1, dynamicBroker: 2, dynamicDefault: 3, static: 4, default: 5 } as const
+
+type Config = ResponseOf<typeof describeConfigs.api>['results'][number]['configs'][number]
+
+async function withTopic(properties: Record<string, string> = {}): Promise<HandlerCalls> {
+  const broker = await HandlerCalls.open(properties)
+  await broker.controller.createTopics([newTopic('topic')], forReal)
+  return broker
+}
+
+async function configsOf(
+  broker: HandlerCalls,
+  resourceType: number,
+  resourceName: string,
+): Promise<ReadonlyMap<string, Config>> {
+  const response = await broker.call(describeConfigs, 4, {
+    resources: [{ resourceType, resourceName, configurationKeys: null }],
+    includeSynonyms: true,
+    includeDocumentation: true,
+  })
+  const result = response.results[0]
+  if (result?.errorCode !== 0) throw new Error(`error ${result?.errorCode}`)
+  return new Map(result.configs.map((config) => [config.name, config]))
+}
+
+async function set(
+  broker: HandlerCalls,
+  resourceType: number,
+  resourceName: string,
+  values: Record<string, string>,
+): Promise<void> {
+  const configs = Object.entries(values).map(([name, value]) => ({
+    name,
+    configOperation: 0,
+    value,
+  }))
+  const response = await broker.call(incremental, 1, {
+    resources: [{ resourceType, resourceName, configs }],
+    validateOnly: false,
+  })
+  t.match(response.responses, [{ errorCode: 0 }])
+}
+
+const { topic, broker: ofBroker } = configResource
+
+t.test('describe: the sources of a value of a topic, the best first', async (t) => {
+  const broker = await withTopic({ 'log.segment.bytes': '2000000' })
+  await set(broker, ofBroker, '', { 'log.segment.bytes': '3000000' })
+  await set(broker, ofBroker, '1', { 'log.segment.bytes': '4000000' })
+  const inherited = (await configsOf(broker, topic, 'topic')).get('segment.bytes')
+  const synonyms = [
+    { name: 'log.segment.bytes', value: '4000000', source: source.dynamicBroker },
+    { name: 'log.segment.bytes', value: '3000000', source: source.dynamicDefault },
+    { name: 'log.segment.bytes', value: '2000000', source: source.static },
+    { name: 'log.segment.bytes', value: '1073741824', source: source.default },
+  ]
+  t.match(inherited, { value: '4000000', configSource: source.dynamicBroker, readOnly: false })
+  t.same(inherited?.synonyms, synonyms)
+  await set(broker, topic, 'topic', { 'segment.bytes': '5000000' })
+  const own = (await configsOf(broker, topic, 'topic')).get('segment.bytes')
+  t.match(own, { value: '5000000', configSource: source.topic, configType: 3 })
+  t.same(own?.synonyms, [
+    { name: 'segment.bytes', value: '5000000', source: source.topic },
+    ...synonyms,
+  ])
+})
+
+t.test('describe: a value from another unit has its value, and no synonym', async (t) => {
+  const broker = await withTopic({ 'log.retention.hours': '2' })
+  const config = (await configsOf(broker, topic, 'topic')).get('retention.ms')
+  t.match(config, { value: '7200000', configSource: source.default, synonyms: [] })
+  const hours = (await configsOf(broker, ofBroker, '1')).get('log.retention.hours')
+  t.match(hours, { value: '2', configSource: source.static, readOnly: true })
+  const ms = (await configsOf(broker, ofBroker, '1')).get('log.retention.ms')
+  t.match(ms, { value: null, readOnly: false, configType: 5, synonyms: [] })
+})
+
+t.test('describe: all that a broker obeys, and what was set for all of them', async (t) => {
+  const broker = await withTopic({ 'num.partitions': '4' })
+  t.same([...(await configsOf(broker, ofBroker, '')).keys()], [])
+  await set(broker, ofBroker, '', { 'message.max.bytes': '5000' })
+  const ofAll = await configsOf(broker, ofBroker, '')
+  t.same([...ofAll.keys()], ['message.max.bytes'])
+  t.match(ofAll.get('message.max.bytes'), {
+    value: '5000',
+    configSource: source.dynamicDefault,
+    synonyms: [{ source: source.dynamicDefault }],
+  })
+  const own = await configsOf(broker, ofBroker, '1')
+  t.match(own.get('num.partitions'), { value: '4', configSource: source.static, readOnly: true })
+  t.match(own.get('message.max.bytes'), { value: '5000', readOnly: false })
+  t.same([...own.keys()], [...own.keys()].toSorted())
+  for (const { documentation, configType, isSensitive } of own.values()) {
+    t.ok(documentation)
+    t.ok(configType > 0)
+    t.notOk(isSensitive)
+  }
+})
+
+t.test('describe: keys filter, and an empty filter is none', async (t) => {
+  const broker = await withTopic()
+  const namesWith = async (configurationKeys: string[] | null): Promise<number> => {
+    const response = await broker.call(describeConfigs, 1, {
+      resources: [{ resourceType: topic, resourceName: 'topic', configurationKeys }],
+      includeSynonyms: false,
+    })
+    t.ok(response.results[0]?.configs.every(({ synonyms }) => synonyms.length === 0))
+    return response.results[0]?.configs.length ?? -1
+  }
+  const all = await namesWith(null)
+  t.ok(all >= 30)
+  t.equal(await namesWith([]), all)
+  t.equal(await namesWith(['retention.ms', 'nothing']), 1)
+})
+
+t.test('describe: documentation and types from v3, documentation when asked', async (t) => {
+  const broker = await withTopic()
+  const resources = [
+    { resourceType: topic, resourceName: 'topic', configurationKeys: ['retention.ms'] },
+  ]
+  const without = await broker.call(describeConfigs, 3, { resources })
+  t.match(without.results[0]?.configs, [{ documentation: null, configType: 5 }])
+  const asked = await broker.call(describeConfigs, 3, { resources, includeDocumentation: true })
+  t.match(asked.results[0]?.configs, [{ documentation: /age/ }])
+})
+
+const unknown: [title: string, type: number, name: string, code: number, message: RegExp][] = [
+  ['an unknown topic', topic, 'nothing', errors.unknownTopicOrPartition.code, /./],
+  ['a bad name', topic, 'a b', errors.invalidTopicException.code, /invalid/],
+  ['another broker', ofBroker, '2', errors.invalidRequest.code, /expected 1 .* received 2/],
+  ['a broker by letters', ofBroker, 'x', errors.invalidRequest.code, /must be an integer/],
+  ['loggers', configResource.brokerLogger, '1', errors.invalidRequest.code, /log level/],
+  ['loggers of nobody', configResource.brokerLogger, '', errors.invalidRequest.code, /empty/],
+  ['no client metrics', configResource.clientMetrics, '', errors.invalidRequest.code, /empty/],
+  ['a group', configResource.group, 'g', errors.invalidRequest.code, /groups/],
+  ['type 77', 77, 'x', errors.invalidRequest.code, /Unsupported resource type: 77/],
+]
+for (const [title, resourceType, resourceName, code, message] of unknown) {
+  t.test(`describe: ${title} has an error of its own`, async (t) => {
+    const broker = await withTopic()
+    const response = await broker.call(describeConfigs, 4, {
+      resources: [
+        { resourceType, resourceName, configurationKeys: null },
+        { resourceType: topic, resourceName: 'topic', configurationKeys: null },
+      ],
+    })
+    t.match(response.results, [
+      { errorCode: code, errorMessage: message, configs: [], resourceType, resourceName },
+      { errorCode: 0, errorMessage: '' },
+    ])
+  })
+}
+
+t.test('describe: client metrics that were never set', async (t) => {
+  const broker = await withTopic()
+  t.equal((await configsOf(broker, configResource.clientMetrics, 'any')).size, 0)
+})
+
+t.test('alter: rows come in the order of the request, each with its own error', async (t) => {
+  const broker = await withTopic()
+  const configs = [{ name: 'message.max.bytes', value: '5' }]
+  const resources = [
+    { resourceType: ofBroker, resourceName: '2', configs },
+    { resourceType: topic, resourceName: 'topic', configs: [{ name: 'segment.ms', value: '5' }] },
+    { resourceType: topic, resourceName: 'nothing', configs: [] },
+    { resourceType: ofBroker, resourceName: '1', configs },
+  ]
+  const response = await broker.call(alterConfigs, 2, { resources, validateOnly: false })
+  t.match(response.responses, [
+    { errorCode: errors.invalidRequest.code, errorMessage: /expected 1, but received 2/ },
+    { errorCode: 0, errorMessage: null, resourceName: 'topic' },
+    { errorCode: errors.unknownTopicOrPartition.code },
+    { errorCode: 0, resourceType: ofBroker, resourceName: '1' },
+  ])
+  const operations = resources.map((resource) => ({
+    ...resource,
+    configs: resource.configs.map((config) => ({ ...config, configOperation: 0 })),
+  }))
+  const same = await broker.call(incremental, 0, { resources: operations, validateOnly: false })
+  t.same(
+    same.responses.map(({ errorCode }) => errorCode),
+    response.responses.map(({ errorCode }) => errorCode),
+  )
+})

@@ -1,0 +1,63 @@
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { fileURLToPath } from 'node:url'
+
+/** The command as it was compiled beside this test, not the bundle: tests of single folders need no bundle. */
+const main = fileURLToPath(new URL('../../cli/main.js', import.meta.url))
+
+export interface Outcome {
+  readonly exitCode: number | null
+  readonly stdout: string
+  readonly stderr: string
+}
+
+export interface Running {
+  /** Resolves with the first line that `stdout` or `stderr` brings. */
+  readonly firstLine: (of: 'stdout' | 'stderr') => Promise<string>
+  readonly kill: (signal: NodeJS.Signals) => void
+  readonly outcome: Promise<Outcome>
+}
+
+export interface RunOptions {
+  readonly input?: string | Buffer
+  readonly environment?: Readonly<Record<string, string>>
+  /** Standard input stays open. */
+  readonly hold?: boolean
+}
+
+export function startCommand(args: readonly string[], options: RunOptions = {}): Running {
+  const { KAFKA_BROKERS: _brokers, BOOTSTRAP_SERVERS: _servers, ...inherited } = process.env
+  const child = spawn(process.execPath, [main, ...args], {
+    env: { ...inherited, ...options.environment },
+  })
+  const texts = { stdout: '', stderr: '' }
+  const waiting = { stdout: new Set<() => void>(), stderr: new Set<() => void>() }
+  for (const stream of ['stdout', 'stderr'] as const) {
+    child[stream].setEncoding('utf8').on('data', (text: string) => {
+      texts[stream] += text
+      for (const wake of waiting[stream]) wake()
+    })
+  }
+  child.stdin.on('error', () => undefined)
+  if (options.input !== undefined) child.stdin.write(options.input)
+  if (options.hold !== true) child.stdin.end()
+  const outcome = once(child, 'close').then(([exitCode]) => ({
+    exitCode: exitCode as number | null,
+    ...texts,
+  }))
+  const firstLine = (of: 'stdout' | 'stderr'): Promise<string> =>
+    new Promise((resolve, reject) => {
+      const look = (): void => {
+        const end = texts[of].indexOf('\n')
+        if (end >= 0) resolve(texts[of].slice(0, end))
+      }
+      waiting[of].add(look)
+      void outcome.then(() => reject(new Error(`ended without a line on ${of}: ${texts.stderr}`)))
+      look()
+    })
+  return { firstLine, kill: (signal) => child.kill(signal), outcome }
+}
+
+export function runCommand(args: readonly string[], options: RunOptions = {}): Promise<Outcome> {
+  return startCommand(args, options).outcome
+}

@@ -1,0 +1,409 @@
+import t from 'tap'
+import { Admin } from '../../client/admin.ts'
+import { Cluster, parseAddress } from '../../client/cluster.ts'
+import { fetchRecords } from '../../client/fetcher.ts'
+import { produceBatch } from '../../client/producer.ts'
+import { Simulation } from '../../base/simulated/simulated-env.ts'
+import { CreateTopics } from '../../protocol/messages/create-topics.ts'
+import { ApiVersions } from '../../protocol/messages/api-versions.ts'
+import { Fetch } from '../../protocol/messages/fetch.ts'
+import { ListOffsets } from '../../protocol/messages/list-offsets.ts'
+import { Metadata } from '../../protocol/messages/metadata.ts'
+import { Produce } from '../../protocol/messages/produce.ts'
+import { BatchBuilder } from '../../protocol/records/builder.ts'
+import { controlBatch } from '../../protocol/records/control.ts'
+import { patchBatch } from '../../protocol/records/batch.ts'
+import type { AnyApi } from '../../protocol/schema/api.ts'
+import { testSeed } from '../support/seeded-random.ts'
+import { FakeBroker, type Reaction, type ReceivedRequest } from './fake-broker.ts'
+
+const topicId = '1234567890abcdef1234567890abcdef'
+const served = [ApiVersions, Metadata, Produce, Fetch, ListOffsets, CreateTopics] as const
+
+/** Two brokers, 1 and 2, on ports 9001 and 9002; `leader` leads the one partition of `orders`. */
+class World {
+  readonly simulation = new Simulation(testSeed(3))
+  readonly #brokerEnv = this.simulation.createEnv('broker')
+  readonly env = this.simulation.createEnv('client')
+  readonly cluster = new Cluster({
+    env: this.env,
+    brokers: ['broker:9001'],
+    clientId: 'test',
+    connectTimeoutMs: 1000,
+    requestTimeoutMs: 1000,
+    callTimeoutMs: 10_000,
+  })
+  readonly received: { broker: number; received: ReceivedRequest }[] = []
+  leader = 1
+  advertised: readonly string[] = ['broker', 'broker']
+  id = topicId
+  /** What brokers say to anything but Metadata. */
+  react: (broker: number, received: ReceivedRequest) => Reaction = () => 'silence'
+
+  async open(): Promise<void> {
+    for (const id of [1, 2]) {
+      await this.simulation.until(
+        FakeBroker.listen({
+          env: this.#brokerEnv,
+          port: 9000 + id,
+          serves: new Map(
+            served.map((api): [AnyApi, readonly [number, number]] => [api, api.versions]),
+          ),
+          react: (received) => {
+            this.received.push({ broker: id, received })
+            return received.api === Metadata
+              ? { response: this.#metadata(received) }
+              : this.react(id, received)
+          },
+        }),
+      )
+    }
+  }
+
+  asked(api: AnyApi): number[] {
+    return this.received.filter(({ received }) => received.api === api).map(({ broker }) => broker)
+  }
+
+  #metadata({ request }: ReceivedRequest): object {
+    const names: string[] = (request.topics as { name: string }[] | null)?.map(
+      ({ name }) => name,
+    ) ?? ['orders']
+    return {
+      brokers: [1, 2].map((nodeId) => ({
+        nodeId,
+        host: this.advertised[nodeId - 1],
+        port: 9000 + nodeId,
+      })),
+      clusterId: 'c',
+      controllerId: 2,
+      topics: names.map((name) =>
+        name === 'orders'
+          ? {
+              errorCode: 0,
+              name,
+              topicId: this.id,
+              partitions: [
+                {
+                  errorCode: 0,
+                  partitionIndex: 0,
+                  leaderId: this.leader,
+                  leaderEpoch: 3,
+                  replicaNodes: [1, 2],
+                  isrNodes: [1, 2],
+                },
+              ],
+            }
+          : { errorCode: 3, name, partitions: [] },
+      ),
+    }
+  }
+}
+
+async function world(): Promise<World> {
+  const created = new World()
+  await created.open()
+  return created
+}
+
+function batchOf(...values: string[]): Buffer {
+  const builder = new BatchBuilder()
+  for (const value of values) builder.append(null, value, [], 1000)
+  return builder.finish()
+}
+
+function produced(errorCode: number, baseOffset = 7): Reaction {
+  const partitionResponses = [{ index: 0, errorCode, baseOffset }]
+  return { response: { responses: [{ name: 'orders', topicId, partitionResponses }] } }
+}
+
+t.test('produce: goes to the leader, by topic id', async (t) => {
+  const w = await world()
+  w.leader = 2
+  w.react = () => produced(0)
+  const batch = batchOf('a')
+  const answer = await w.simulation.until(
+    produceBatch(w.cluster, { topic: 'orders', partition: 0, batch, acks: -1 }),
+  )
+  t.same(answer, { baseOffset: 7, logAppendTimeMs: -1 })
+  t.same(w.asked(Produce), [2])
+  const { version, request } = w.received.at(-1)!.received
+  t.equal(version, Produce.versions[1])
+  t.match(request, { acks: -1, topicData: [{ topicId }] })
+  t.same(request.topicData[0].partitionData[0].records, batch)
+})
+
+t.test('produce: a topic without an id is named, in the last version that can', async (t) => {
+  const w = await world()
+  w.id = '0'.repeat(32)
+  w.react = () => produced(0)
+  await w.simulation.until(
+    produceBatch(w.cluster, { topic: 'orders', partition: 0, batch: batchOf('a'), acks: 1 }),
+  )
+  t.match(w.received.at(-1)!.received, {
+    version: 12,
+    request: { acks: 1, topicData: [{ name: 'orders' }] },
+  })
+})
+
+t.test('produce: when the leader moved, the new one is found', async (t) => {
+  const w = await world()
+  w.react = (broker) => {
+    if (broker === 2) return produced(0, 42)
+    w.leader = 2
+    return produced(6, -1)
+  }
+  const answer = await w.simulation.until(
+    produceBatch(w.cluster, { topic: 'orders', partition: 0, batch: batchOf('a'), acks: -1 }),
+  )
+  t.equal(answer.baseOffset, 42)
+  t.same(w.asked(Produce), [1, 2])
+})
+
+t.test('produce: a connection that breaks is made again and the same bytes are sent', async (t) => {
+  const w = await world()
+  let attempts = 0
+  w.react = () => (++attempts < 3 ? 'close' : produced(0))
+  const batch = batchOf('a')
+  await w.simulation.until(
+    produceBatch(w.cluster, { topic: 'orders', partition: 0, batch, acks: -1 }),
+  )
+  const sent = w.received.filter(({ received }) => received.api === Produce)
+  t.equal(sent.length, 3)
+  for (const { received } of sent)
+    t.same(received.request.topicData[0].partitionData[0].records, batch)
+})
+
+t.test(
+  'produce: an error that time does not heal is thrown at once, with the record at fault',
+  async (t) => {
+    const w = await world()
+    w.react = () => ({
+      response: {
+        responses: [
+          {
+            name: 'orders',
+            topicId,
+            partitionResponses: [
+              {
+                index: 0,
+                errorCode: 87,
+                baseOffset: -1,
+                recordErrors: [{ batchIndex: 0, batchIndexErrorMessage: 'no key' }],
+                errorMessage: 'One is bad',
+              },
+            ],
+          },
+        ],
+      },
+    })
+    const sent = produceBatch(w.cluster, {
+      topic: 'orders',
+      partition: 0,
+      batch: batchOf('a'),
+      acks: -1,
+    })
+    await t.rejects(w.simulation.until(sent), {
+      code: 'INVALID_RECORD',
+      message: /orders-0: no key/,
+      retriable: false,
+    })
+    t.equal(w.asked(Produce).length, 1)
+  },
+)
+
+t.test('produce: acks=0 does not wait', async (t) => {
+  const w = await world()
+  const sent = produceBatch(w.cluster, {
+    topic: 'orders',
+    partition: 0,
+    batch: batchOf('a'),
+    acks: 0,
+  })
+  t.equal((await w.simulation.until(sent)).baseOffset, -1)
+  await w.simulation.run(w.env.clock.monotonicMs() + 1000)
+  t.same(w.asked(Produce), [1])
+})
+
+t.test('retries: end when the time of the call is over, with the last error', async (t) => {
+  const w = await world()
+  w.react = () => produced(6, -1)
+  const startMs = w.env.clock.monotonicMs()
+  const sent = produceBatch(w.cluster, {
+    topic: 'orders',
+    partition: 0,
+    batch: batchOf('a'),
+    acks: -1,
+  })
+  await t.rejects(w.simulation.until(sent), { code: 'NOT_LEADER_OR_FOLLOWER' })
+  const tookMs = w.env.clock.monotonicMs() - startMs
+  t.ok(tookMs > 8000 && tookMs <= 10_000, `${tookMs} ms`)
+  t.ok(w.asked(Produce).length < 40, 'with growing pauses')
+})
+
+t.test('cluster: a partition that is not there, and a topic that is not there', async (t) => {
+  const w = await world()
+  await t.rejects(w.simulation.until(w.cluster.leader('orders', 1, 'requests')), {
+    code: 'UNKNOWN_PARTITION',
+    retriable: false,
+  })
+  await t.rejects(w.simulation.until(w.cluster.topic('nothing')), {
+    code: 'UNKNOWN_TOPIC_OR_PARTITION',
+  })
+})
+
+t.test('cluster: an advertised address that does not work is named', async (t) => {
+  const w = await world()
+  w.advertised = ['nowhere', 'nowhere']
+  await t.rejects(w.simulation.until(w.cluster.leader('orders', 0, 'requests')), {
+    code: 'ADVERTISED_UNREACHABLE',
+    message: /Broker 1 tells clients to use nowhere:9001/,
+  })
+})
+
+t.test('cluster: no broker at all fails at once and names every address', async (t) => {
+  const simulation = new Simulation(testSeed(3))
+  const env = simulation.createEnv('client')
+  const times = { connectTimeoutMs: 100, requestTimeoutMs: 100, callTimeoutMs: 60_000 }
+  const cluster = new Cluster({ env, brokers: ['one:1', 'two:2'], clientId: 'test', ...times })
+  await t.rejects(simulation.until(new Admin(cluster).describe(null)), {
+    code: 'UNREACHABLE',
+    message: /one:1.*two:2/,
+    retriable: false,
+  })
+})
+
+t.test('admin: changes go to the controller', async (t) => {
+  const w = await world()
+  w.react = () => ({ response: { topics: [{ name: 'new', errorCode: 0, errorMessage: null }] } })
+  await w.simulation.until(
+    new Admin(w.cluster).createTopic({ name: 'new', partitions: 3, configs: { a: 'b' } }),
+  )
+  t.same(w.asked(CreateTopics), [2])
+  t.match(w.received.at(-1)!.received.request.topics, [
+    { name: 'new', numPartitions: 3, replicationFactor: -1, configs: [{ name: 'a', value: 'b' }] },
+  ])
+})
+
+t.test('admin: what the broker refuses has its name and its words', async (t) => {
+  const w = await world()
+  w.react = () => ({
+    response: { topics: [{ name: 'new', errorCode: 36, errorMessage: 'It is there' }] },
+  })
+  await t.rejects(w.simulation.until(new Admin(w.cluster).createTopic({ name: 'new' })), {
+    code: 'TOPIC_ALREADY_EXISTS',
+    message: 'Topic new: It is there',
+  })
+})
+
+function fetched(records: Buffer, fields: object = {}): Reaction {
+  const partitions = [
+    {
+      partitionIndex: 0,
+      errorCode: 0,
+      highWatermark: 100,
+      logStartOffset: 0,
+      abortedTransactions: null,
+      records,
+      ...fields,
+    },
+  ]
+  return { response: { responses: [{ topic: 'orders', topicId, partitions }] } }
+}
+
+const options = { maxWaitMs: 100, minBytes: 1, maxBytes: 1_000_000, partitionMaxBytes: 1_000_000 }
+
+function at(baseOffset: number, batch: Buffer): Buffer {
+  patchBatch(batch, 0, baseOffset, 0)
+  return batch
+}
+
+t.test(
+  'fetch: earlier offsets, control records and a cut batch at the end are left out',
+  async (t) => {
+    const w = await world()
+    const marker = controlBatch({
+      end: 'commit',
+      producerId: 1,
+      producerEpoch: 0,
+      coordinatorEpoch: 0,
+      timestamp: 5,
+    })
+    const cut = at(14, batchOf('x')).subarray(0, 65)
+    w.react = () => fetched(Buffer.concat([at(10, batchOf('a', 'b', 'c')), at(13, marker), cut]))
+    const [answer] = await w.simulation.until(
+      fetchRecords(w.cluster, [{ topic: 'orders', partition: 0, offset: 11 }], options),
+    )
+    t.same(
+      [...answer!.records()].map((record) => [record.offset, record.value?.toString()]),
+      [
+        [11, 'b'],
+        [12, 'c'],
+      ],
+    )
+    t.match(answer, { nextOffset: 14, highWatermark: 100, partition: 0 })
+    t.match(w.received.at(-1)!.received.request.topics, [
+      { topicId, partitions: [{ partition: 0, fetchOffset: 11, currentLeaderEpoch: 3 }] },
+    ])
+  },
+)
+
+t.test('fetch: nothing new leaves the position where it is', async (t) => {
+  const w = await world()
+  w.react = () => fetched(Buffer.alloc(0))
+  const [answer] = await w.simulation.until(
+    fetchRecords(w.cluster, [{ topic: 'orders', partition: 0, offset: 11 }], options),
+  )
+  t.equal(answer?.nextOffset, 11)
+  t.same([...answer!.records()], [])
+})
+
+t.test('fetch: a flipped bit is an error', async (t) => {
+  const w = await world()
+  const batch = at(10, batchOf('abc'))
+  batch[batch.length - 3] = batch[batch.length - 3]! ^ 1
+  w.react = () => fetched(batch)
+  const [answer] = await w.simulation.until(
+    fetchRecords(w.cluster, [{ topic: 'orders', partition: 0, offset: 10 }], options),
+  )
+  t.throws(() => [...answer!.records()], { code: 'CORRUPT_DATA', message: /offset 10 of orders-0/ })
+})
+
+t.test('fetch: an offset out of range is an error', async (t) => {
+  const w = await world()
+  w.react = () => fetched(Buffer.alloc(0), { errorCode: 1 })
+  await t.rejects(
+    w.simulation.until(
+      fetchRecords(w.cluster, [{ topic: 'orders', partition: 0, offset: 999 }], options),
+    ),
+    { code: 'OFFSET_OUT_OF_RANGE' },
+  )
+})
+
+t.test(
+  'cluster: fetches have a connection of their own, so that requests do not wait behind them',
+  async (t) => {
+    const w = await world()
+    w.react = (_broker, { api }) => (api === Fetch ? 'silence' : produced(0))
+    const waiting = fetchRecords(w.cluster, [{ topic: 'orders', partition: 0, offset: 1 }], options)
+    waiting.catch(() => undefined)
+    await w.simulation.run(w.env.clock.monotonicMs() + 100)
+    await w.simulation.until(
+      produceBatch(w.cluster, { topic: 'orders', partition: 0, batch: batchOf('a'), acks: -1 }),
+    )
+    const [fetch, produce] = [Fetch, Produce].map(
+      (api) => w.received.find(({ received }) => received.api === api)!.received.socket,
+    )
+    t.not(fetch, produce)
+    await w.cluster.close()
+    await t.rejects(w.simulation.until(waiting), { code: 'CLOSED' })
+  },
+)
+
+t.test('addresses: with and without a port, IPv6 in brackets', async (t) => {
+  t.same(parseAddress('host:1'), { host: 'host', port: 1 })
+  t.same(parseAddress(' host '), { host: 'host', port: 9092 })
+  t.same(parseAddress('[::1]:9093'), { host: '::1', port: 9093 })
+  for (const bad of ['', ':1', 'host:', 'host:0', 'host:65536', 'host:x', '::1', 'a:1:2']) {
+    t.throws(() => parseAddress(bad), RangeError, bad)
+  }
+})

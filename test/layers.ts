@@ -1,0 +1,39 @@
+/** Who may import whom: a folder may import itself and what stands here. `layers.test.ts` checks it. */
+export const layers: Readonly<Record<string, readonly string[]>> = {
+  base: [],
+  'base/real': ['base'],
+  'base/simulated': ['base'],
+  protocol: ['base'],
+  client: ['base', 'protocol'],
+  'broker/log': ['base', 'protocol'],
+  'broker/metadata': ['base', 'protocol'],
+  'broker/network': ['base', 'protocol'],
+  'broker/replica': ['base', 'protocol', 'broker/log', 'broker/metadata'],
+  'broker/handlers': [
+    'base',
+    'protocol',
+    'broker/log',
+    'broker/metadata',
+    'broker/replica',
+    'broker/config',
+    'controller',
+  ],
+  // The image of the cluster is the same class on both sides; the tables of configurations check values.
+  controller: ['base', 'protocol', 'broker/metadata', 'broker/config'],
+  'broker/broker-properties': ['base'],
+  'broker/properties-file': ['base'],
+  'broker/config': [
+    'base',
+    'broker/broker-properties',
+    'broker/properties-file',
+    'broker/log',
+    'broker/network',
+    'broker/metadata',
+  ],
+  broker: ['base', 'protocol', 'broker', 'controller'],
+  cli: ['base', 'protocol', 'broker', 'controller', 'client', 'cli'],
+}
+
+/** Packages with native code or a wide surface: one file each may import them. */
+export const isExempt = (specifier: string): boolean =>
+  specifier.startsWith('node:') || specifier.startsWith('.') || specifier === 'commander'
