@@ -2,6 +2,7 @@ import { assert } from '../base/assert.ts'
 import { nearestOf } from '../base/nearest.ts'
 import type { Property, PropertyTable, ValuesOf } from '../base/property.ts'
 import { brokerProperties } from './broker-properties.ts'
+import { groupProperties } from './group/group-properties.ts'
 import type { LogConfig } from './log/log-config.ts'
 import { logProperties } from './log/log-properties.ts'
 import { topicProperties, type TopicPropertyTable } from './log/topic-properties.ts'
@@ -18,6 +19,7 @@ export const allBrokerProperties = {
   ...brokerProperties,
   ...networkProperties,
   ...logProperties,
+  ...groupProperties,
 } as const
 
 /** What was set, by Kafka's name of the property, in canonical spelling. */

@@ -1,5 +1,5 @@
 import { NetworkError, StorageError } from '../base/env.ts'
-import { ClientError } from '../client/errors.ts'
+import { KafkaError } from '../client/errors.ts'
 import { exitCodes } from './exit-codes.ts'
 import type { OutputFormat } from './output.ts'
 
@@ -38,7 +38,7 @@ interface Advice {
 
 const startBroker = 'start a broker with "millrace start", or name one with --bootstrap HOST:PORT'
 
-/** By the code of a `ClientError`; anything else is a plain failure. */
+/** By the code of a `KafkaError`; anything else is a plain failure. */
 const clientAdvice: Readonly<Record<string, Advice>> = {
   UNREACHABLE: { exitCode: exitCodes.unreachable, fix: startBroker },
   ADVERTISED_UNREACHABLE: {
@@ -140,7 +140,7 @@ const brokerAdvice: Readonly<Record<string, Advice>> = {
 
 export function reportOf(error: unknown): Report {
   if (error instanceof CliError) return error.report
-  if (error instanceof ClientError) {
+  if (error instanceof KafkaError) {
     const advice = clientAdvice[error.code]
     const exitCode =
       advice?.exitCode ??

@@ -3,7 +3,7 @@ import { uuidToText } from '../base/uuid.ts'
 import { specialTimestamp, type Admin, type ConfigEntry } from '../client/admin.ts'
 import { connect } from '../client/client.ts'
 import type { TopicMetadata } from '../client/cluster.ts'
-import { ClientError } from '../client/errors.ts'
+import { KafkaError } from '../client/errors.ts'
 import { CliError } from './errors.ts'
 import { exitCodes } from './exit-codes.ts'
 import { bootstrapOf, keyValues, wholeNumber, type GlobalOptions } from './options.ts'
@@ -45,7 +45,7 @@ export async function createTopics(
           `Created topic ${name}`,
         )
       } catch (error) {
-        const exists = error instanceof ClientError && error.code === 'TOPIC_ALREADY_EXISTS'
+        const exists = error instanceof KafkaError && error.code === 'TOPIC_ALREADY_EXISTS'
         if (!exists || options.ifNotExists !== true) throw error
         await say(options, { topic: name, created: false }, `Topic ${name} exists already`)
       }

@@ -55,7 +55,7 @@ export interface FoundOffset {
   readonly timestamp: number
 }
 
-/** Changes and questions about topics. Every method retries, and rejects with `ClientError`. */
+/** Changes and questions about topics. Every method retries, and rejects with `KafkaError`. */
 export class Admin {
   readonly #cluster: Cluster
 

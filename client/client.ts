@@ -31,7 +31,7 @@ const connectTimeoutMsDefault = 10_000
 const requestTimeoutMsDefault = 30_000
 const callTimeoutMsDefault = 60_000
 
-/** Finds the cluster. Rejects with `ClientError` when no broker can be reached. */
+/** Finds the cluster. Rejects with `KafkaError` when no broker can be reached. */
 export async function connect(options: ConnectOptions): Promise<Client> {
   const cluster = new Cluster({
     env: options.env ?? createRealEnv(),

@@ -3,7 +3,7 @@ import type { Uuid } from '../base/uuid.ts'
 import { Metadata } from '../protocol/messages/metadata.ts'
 import type { ResponseOf } from '../protocol/schema/api.ts'
 import { Connection } from './connection.ts'
-import { ClientError, clientError, refusal, throwIfRefused } from './errors.ts'
+import { KafkaError, clientError, refusal, throwIfRefused } from './errors.ts'
 import { retry } from './retry.ts'
 
 export interface ClusterOptions {
@@ -50,7 +50,7 @@ export interface ClusterMetadata {
 }
 
 /** Fetches wait at the broker, and whatever stands behind one on its connection waits too: they get their own. */
-export type Purpose = 'requests' | 'fetches'
+export type Purpose = 'requests' | 'fetches' | 'group'
 
 interface Address {
   readonly host: string
@@ -87,7 +87,7 @@ export class Cluster {
     return this.#learn(response)
   }
 
-  /** One topic, from memory if it is known. Throws `ClientError` when it does not exist. */
+  /** One topic, from memory if it is known. Throws `KafkaError` when it does not exist. */
   async topic(
     name: string,
     options?: { readonly allowAutoTopicCreation?: boolean },
@@ -109,7 +109,7 @@ export class Cluster {
     const topic = await this.topic(topicName)
     const partition = topic.partitions[index]
     if (partition === undefined) {
-      throw new ClientError(
+      throw new KafkaError(
         'UNKNOWN_PARTITION',
         `Topic ${topicName} has no partition ${index}: it has ${topic.partitions.length}, counted from 0`,
         { retriable: false },
@@ -127,7 +127,7 @@ export class Cluster {
     try {
       return await this.#connect(`${id}/${purpose}`, address)
     } catch (error) {
-      if (!(error instanceof ClientError) || error.code !== 'UNREACHABLE') throw error
+      if (!(error instanceof KafkaError) || error.code !== 'UNREACHABLE') throw error
       throw clientError(
         'ADVERTISED_UNREACHABLE',
         `Broker ${id} tells clients to use ${address.host}:${address.port}, which can't be reached from here: ${error.message}`,
@@ -154,7 +154,7 @@ export class Cluster {
       try {
         return await this.#connect(`${address.host}:${address.port}`, address)
       } catch (error) {
-        if (!(error instanceof ClientError) || !error.retriable) throw error
+        if (!(error instanceof KafkaError) || !error.retriable) throw error
         failures.push(error.message)
       }
     }

@@ -5,7 +5,7 @@ import { FrameReader } from '../protocol/frame.ts'
 import { correlationIdOf, decodeResponse, encodeRequest } from '../protocol/headers.ts'
 import { ApiVersions } from '../protocol/messages/api-versions.ts'
 import type { AnyApi, RequestInputOf, ResponseOf } from '../protocol/schema/api.ts'
-import { clientError, refusal, unreachable, type ClientError } from './errors.ts'
+import { clientError, refusal, unreachable, type KafkaError } from './errors.ts'
 
 export interface ConnectionOptions {
   readonly env: Env
@@ -51,7 +51,7 @@ export class Connection {
   #served: ReadonlyMap<number, VersionRange> = new Map()
   #nextCorrelationId = 0
   /** Why no further request can be sent. */
-  #closedBy: ClientError | undefined
+  #closedBy: KafkaError | undefined
 
   private constructor(options: ConnectionOptions, socket: Socket) {
     this.#options = options
@@ -62,7 +62,7 @@ export class Connection {
     socket.onClose = (error) => this.#fail(this.#lost('The connection was closed', error))
   }
 
-  /** Dials and finds out what the broker speaks. Rejects with `ClientError`. */
+  /** Dials and finds out what the broker speaks. Rejects with `KafkaError`. */
   static async open(options: ConnectionOptions): Promise<Connection> {
     const { host, port, connectTimeoutMs, env } = options
     let socket: Socket
@@ -87,7 +87,7 @@ export class Connection {
     return this.#closedBy === undefined
   }
 
-  /** The highest version that both sides speak, up to `highest`. Throws `ClientError`. */
+  /** The highest version that both sides speak, up to `highest`. Throws `KafkaError`. */
   versionOf(api: AnyApi, highest = Number.MAX_SAFE_INTEGER): number {
     const served = this.#served.get(api.key)
     const first = Math.max(api.versions[0], served?.first ?? Infinity)
@@ -103,7 +103,7 @@ export class Connection {
   }
 
   /**
-   * Sends one request and resolves with its answer, whose buffers belong to the caller. Rejects with `ClientError`.
+   * Sends one request and resolves with its answer, whose buffers belong to the caller. Rejects with `KafkaError`.
    * Buffers in the request must stay as they are until then.
    */
   send<A extends AnyApi>(
@@ -121,7 +121,7 @@ export class Connection {
     })
   }
 
-  /** Sends a request that is not answered: Produce with acks=0. Throws `ClientError` when the connection is closed. */
+  /** Sends a request that is not answered: Produce with acks=0. Throws `KafkaError` when the connection is closed. */
   post<A extends AnyApi>(api: A, version: number, request: RequestInputOf<A>): void {
     if (this.#closedBy !== undefined) throw this.#closedBy
     this.#write(api, version, request)
@@ -213,7 +213,7 @@ export class Connection {
     )
   }
 
-  #lost(what: string, cause: unknown): ClientError {
+  #lost(what: string, cause: unknown): KafkaError {
     const why = cause === undefined ? 'by the broker' : messageOf(cause)
     return clientError('CONNECTION_LOST', `${what} (${this.address}): ${why}`, {
       retriable: true,
@@ -221,13 +221,13 @@ export class Connection {
     })
   }
 
-  #abandon(error: ClientError): void {
+  #abandon(error: KafkaError): void {
     this.#fail(error)
     this.#socket.destroy(error)
   }
 
   /** The first reason stays. */
-  #fail(error: ClientError): void {
+  #fail(error: KafkaError): void {
     if (this.#closedBy !== undefined) return
     this.#closedBy = error
     for (const pending of this.#pending.values()) {

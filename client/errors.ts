@@ -2,7 +2,7 @@ import type { NetworkError } from '../base/env.ts'
 import { errorByCode, type ErrorInfo } from '../protocol/errors.ts'
 
 /** Failures that no broker reported. Those that a broker did report have Kafka's name for a code. */
-export type ClientErrorCode =
+export type KafkaErrorCode =
   | 'UNREACHABLE'
   | 'ADVERTISED_UNREACHABLE'
   | 'CONNECTION_LOST'
@@ -12,7 +12,7 @@ export type ClientErrorCode =
   | 'CORRUPT_DATA'
   | 'CLOSED'
 
-interface ClientErrorOptions {
+interface KafkaErrorOptions {
   /** Whether the same call may succeed later. */
   readonly retriable: boolean
   readonly info?: ErrorInfo
@@ -20,15 +20,15 @@ interface ClientErrorOptions {
 }
 
 /** Every failure that a call of the client can end with, apart from bugs and bad arguments. */
-export class ClientError extends Error {
-  override readonly name = 'ClientError'
-  /** Stable, for programs: a `ClientErrorCode` or the name of a Kafka error. */
+export class KafkaError extends Error {
+  override readonly name = 'KafkaError'
+  /** Stable, for programs: a `KafkaErrorCode` or the name of a Kafka error. */
   readonly code: string
   readonly retriable: boolean
   /** What the broker answered; undefined when it did not answer. */
   readonly info: ErrorInfo | undefined
 
-  constructor(code: string, message: string, options: ClientErrorOptions) {
+  constructor(code: string, message: string, options: KafkaErrorOptions) {
     super(message, { cause: options.cause })
     this.code = code
     this.retriable = options.retriable
@@ -38,11 +38,11 @@ export class ClientError extends Error {
 
 /** A failure on our side of the wire. */
 export function clientError(
-  code: ClientErrorCode,
+  code: KafkaErrorCode,
   message: string,
   options: { retriable: boolean; cause?: unknown },
-): ClientError {
-  return new ClientError(code, message, options)
+): KafkaError {
+  return new KafkaError(code, message, options)
 }
 
 /** `what` names what was refused, as in "Topic orders". */
@@ -51,13 +51,13 @@ export function refusal(
   code: number,
   brokerMessage?: string | null,
   options?: { readonly retriable: boolean },
-): ClientError {
+): KafkaError {
   const info = errorByCode(code)
   const why =
     brokerMessage === null || brokerMessage === undefined || brokerMessage === ''
       ? info.message
       : brokerMessage
-  return new ClientError(info.name, `${what}: ${why}`, {
+  return new KafkaError(info.name, `${what}: ${why}`, {
     retriable: options?.retriable ?? info.retriable,
     info,
   })
@@ -67,7 +67,7 @@ export function throwIfRefused(what: string, code: number, brokerMessage?: strin
   if (code !== 0) throw refusal(what, code, brokerMessage)
 }
 
-export function unreachable(place: string, cause: NetworkError): ClientError {
+export function unreachable(place: string, cause: NetworkError): KafkaError {
   return clientError('UNREACHABLE', `${place} can't be reached: ${cause.message}`, {
     retriable: true,
     cause,

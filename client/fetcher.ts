@@ -36,7 +36,7 @@ export interface FetchedPartition {
   readonly logStartOffset: number
   /** Where to go on, also when what was there held no records for the reader. */
   readonly nextOffset: number
-  /** From the offset asked for on, without control records. Throws `ClientError` at damage. */
+  /** From the offset asked for on, without control records. Throws `KafkaError` at damage. */
   readonly records: () => Iterable<RecordView>
 }
 
@@ -45,7 +45,7 @@ const lastVersionByName = 12
 /** The broker has up to this long beyond `maxWaitMs`. */
 const answerMs = 30_000
 
-/** Asks the leaders of all positions at once. Rejects with `ClientError`, also when one partition alone fails. */
+/** Asks the leaders of all positions at once. Rejects with `KafkaError`, also when one partition alone fails. */
 export function fetchRecords(
   cluster: Cluster,
   positions: readonly FetchPosition[],

@@ -8,7 +8,7 @@ export {
   type NewTopic,
 } from './admin.ts'
 export type { BrokerAddress, ClusterMetadata, PartitionMetadata, TopicMetadata } from './cluster.ts'
-export { ClientError, type ClientErrorCode } from './errors.ts'
+export { KafkaError, type KafkaErrorCode } from './errors.ts'
 export type { FetchedPartition, FetchOptions, FetchPosition } from './fetcher.ts'
 export { murmur2, partitionOfKey, StickyPartitioner } from './partitioner.ts'
 export type { Acks, BatchToProduce, ProducedBatch } from './producer.ts'

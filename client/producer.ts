@@ -47,7 +47,7 @@ export function initProducerId(
   })
 }
 
-/** Sends one batch to the leader of its partition, again while that can help. Rejects with `ClientError`. */
+/** Sends one batch to the leader of its partition, again while that can help. Rejects with `KafkaError`. */
 export function produceBatch(cluster: Cluster, batch: BatchToProduce): Promise<ProducedBatch> {
   return cluster.retrying(() => produceOnce(cluster, batch))
 }

@@ -1,5 +1,5 @@
 import type { Env } from '../base/env.ts'
-import { ClientError } from './errors.ts'
+import { KafkaError } from './errors.ts'
 
 const backoffMsMin = 20
 const backoffMsMax = 1000
@@ -20,7 +20,7 @@ export async function retry<T>(options: RetryOptions, attempt: () => Promise<T>)
     try {
       return await attempt()
     } catch (error) {
-      if (!(error instanceof ClientError && error.retriable)) throw error
+      if (!(error instanceof KafkaError && error.retriable)) throw error
       const waitMs = backoffMs * (0.5 + random.fraction())
       if (clock.monotonicMs() + waitMs >= deadlineMs) throw error
       await new Promise<void>((resolve) => timers.after(waitMs, resolve))

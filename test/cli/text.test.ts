@@ -1,7 +1,7 @@
 import t from 'tap'
 import { Readable } from 'node:stream'
 import { NetworkError, StorageError } from '../../base/env.ts'
-import { ClientError } from '../../client/errors.ts'
+import { KafkaError } from '../../client/errors.ts'
 import { CliError, formatReport, reportOf } from '../../cli/errors.ts'
 import { linesOf } from '../../cli/lines.ts'
 import { bootstrapOf, keyValues, oneOf, wholeNumber } from '../../cli/options.ts'
@@ -38,7 +38,7 @@ t.test('options: numbers, pairs and choices that are none', async (t) => {
 })
 
 t.test('errors: each kind has its exit code, and says what to do', async (t) => {
-  const client = (code: string): ClientError => new ClientError(code, 'x', { retriable: false })
+  const client = (code: string): KafkaError => new KafkaError(code, 'x', { retriable: false })
   const cases: [unknown, number][] = [
     [CliError.usage('x'), 2],
     [client('UNKNOWN_TOPIC_OR_PARTITION'), 3],

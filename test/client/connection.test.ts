@@ -1,6 +1,6 @@
 import t from 'tap'
 import { Connection } from '../../client/connection.ts'
-import { ClientError } from '../../client/errors.ts'
+import { KafkaError } from '../../client/errors.ts'
 import { Simulation, type SimulatedEnv } from '../../base/simulated/simulated-env.ts'
 import { encodeResponse } from '../../protocol/headers.ts'
 import { ApiVersions } from '../../protocol/messages/api-versions.ts'
@@ -206,6 +206,6 @@ t.test('connection: nobody there is an error with the address', async (t) => {
     requestTimeoutMs: 2000,
   })
   const error = await simulation.until(opening).catch((caught: unknown) => caught)
-  t.ok(error instanceof ClientError)
+  t.ok(error instanceof KafkaError)
   t.match(error, { code: 'UNREACHABLE', retriable: true, message: /broker:9092/ })
 })

@@ -1,0 +1,12 @@
+/**
+ * How values of one type travel. `encode` may return a string, which is written as UTF-8 without a copy in between.
+ * `null` never reaches a serde: it is Kafka's null, a tombstone in compacted topics.
+ */
+export interface Serde<T> {
+  /** For messages and diagnostics: "json", "int64". */
+  readonly name: string
+  /** Throws when the value doesn't fit; the producer turns that into a `KafkaError` of kind "serde". */
+  encode(value: T): Uint8Array | string
+  /** `bytes` is a view that is valid only during the call. */
+  decode(bytes: Buffer): T
+}
