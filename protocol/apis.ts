@@ -1,5 +1,7 @@
 import { AlterConfigs } from './messages/alter-configs.ts'
 import { ApiVersions } from './messages/api-versions.ts'
+import { ConsumerGroupDescribe } from './messages/consumer-group-describe.ts'
+import { ConsumerGroupHeartbeat } from './messages/consumer-group-heartbeat.ts'
 import { CreatePartitions } from './messages/create-partitions.ts'
 import { CreateTopics } from './messages/create-topics.ts'
 import { DeleteGroups } from './messages/delete-groups.ts'
@@ -60,6 +62,8 @@ export const apis: ReadonlyMap<number, AnyApi> = new Map(
     OffsetDelete,
     DescribeCluster,
     DescribeProducers,
+    ConsumerGroupHeartbeat,
+    ConsumerGroupDescribe,
     DescribeTopicPartitions,
   ].map((api): [number, AnyApi] => [api.key, api]),
 )
