@@ -51,12 +51,19 @@ export interface TopicPlanner {
 }
 
 const metadataTopic = '__cluster_metadata'
+/** Of one request: ReplicationControlManager's MAX_PARTITIONS_PER_BATCH. */
+const partitionsPerRequestMax = 10_000
 
 /** One outcome for each topic, in their order. A topic that is refused leaves the others alone. */
 export function planCreation(
   planner: TopicPlanner,
   topics: readonly NewTopic[],
 ): Plan<Outcome<CreatedTopic>[]> {
+  const counts = topics.map(({ partitionCount, assignments }) =>
+    assignments.length > 0 ? assignments.length : partitionCount,
+  )
+  const excess = refuseExcess(counts)
+  if (excess !== undefined) return { records: [], answer: topics.map(() => excess) }
   const records: MetadataRecord[] = []
   const twice = duplicatesIn(topics.map(({ name }) => name))
   const answer = topics.map((topic): Outcome<CreatedTopic> => {
@@ -95,6 +102,12 @@ export function planGrowth(
   planner: TopicPlanner,
   requests: readonly NewPartitions[],
 ): Plan<Outcome<object>[]> {
+  const excess = refuseExcess(
+    requests.map(({ topic, count }) => {
+      return count - (planner.image.topicsByName.get(topic)?.partitions.length ?? 0)
+    }),
+  )
+  if (excess !== undefined) return { records: [], answer: requests.map(() => excess) }
   const records: MetadataRecord[] = []
   const twice = duplicatesIn(requests.map(({ topic }) => topic))
   const answer = requests.map((request): Outcome<object> => {
@@ -121,6 +134,14 @@ export function duplicatesIn<T>(values: readonly T[]): ReadonlySet<T> {
     seen.add(value)
   }
   return twice
+}
+
+/** By the numbers alone: a count is refused before anything is allocated for it. */
+function refuseExcess(newPartitionCounts: readonly number[]): Refusal | undefined {
+  let total = 0
+  for (const count of newPartitionCounts) total += Math.max(count, 0)
+  if (total <= partitionsPerRequestMax) return undefined
+  return refuse(errors.policyViolation, 'Excessively large number of partitions per request.')
 }
 
 type Assignments = Outcome<{ readonly assignments: readonly (readonly number[])[] }>

@@ -38,6 +38,12 @@ const refusals: [title: string, topic: NewTopic, error: ErrorInfo, message: RegE
   ['no partitions', newTopic('n', { partitionCount: 0 }), errors.invalidPartitions, /non-positive/],
   ['-2 partitions', newTopic('n', { partitionCount: -2 }), errors.invalidPartitions, /positive/],
   [
+    'two billion partitions',
+    newTopic('n', { partitionCount: 2_147_483_647 }),
+    errors.policyViolation,
+    /Excessively large number of partitions/,
+  ],
+  [
     'no replicas',
     newTopic('n', { replicationFactor: 0 }),
     errors.invalidReplicationFactor,
@@ -182,6 +188,7 @@ const growths: [
 ][] = [
   ['as many', 3, null, errors.invalidPartitions, /already has 3/],
   ['fewer', 2, null, errors.invalidPartitions, /would not be an increase/],
+  ['two billion', 2_147_483_647, null, errors.policyViolation, /Excessively large/],
   ['too few assignments', 5, [[1]], errors.invalidReplicaAssignment, /only 1 assignment/],
   ['another factor', 4, [[1, 2]], errors.invalidReplicaAssignment, /not consistent/],
   ['a stranger', 4, [[9]], errors.invalidReplicaAssignment, /no such broker/],
