@@ -87,6 +87,12 @@ export class Connection {
     return this.#closedBy === undefined
   }
 
+  /** Whether any version is spoken by both sides. */
+  serves(api: AnyApi): boolean {
+    const served = this.#served.get(api.key)
+    return served !== undefined && served.first <= api.versions[1] && served.last >= api.versions[0]
+  }
+
   /** The highest version that both sides speak, up to `highest`. Throws `KafkaError`. */
   versionOf(api: AnyApi, highest = Number.MAX_SAFE_INTEGER): number {
     const served = this.#served.get(api.key)
