@@ -2,6 +2,7 @@
 //
 //	client produce BROKERS TOPIC CODEC FILE          lines of FILE: key TAB value
 //	client consume BROKERS TOPIC PARTITIONS FOLDER   FOLDER/PARTITION: offset TAB key TAB value
+//	client member BROKERS GROUP TOPIC [NAME=VALUE...]  a member of a group (README.md)
 package main
 
 import (
@@ -28,6 +29,8 @@ func main() {
 		if partitions, err = strconv.Atoi(os.Args[4]); err == nil {
 			err = consume(os.Args[2], os.Args[3], partitions, os.Args[5])
 		}
+	case "member":
+		err = member(os.Args[2], os.Args[3], os.Args[4], os.Args[5:])
 	default:
 		err = fmt.Errorf("unknown command %s", os.Args[1])
 	}

@@ -1,0 +1,34 @@
+// The lines that a group member prints (README.md, "Group members"), and the end of its input.
+import { writeSync } from 'node:fs'
+
+/** Written at once: a line is out before the commit that follows it. */
+export function print(word, ...rest) {
+  writeSync(1, `${[word, Date.now(), ...rest].join(' ')}\n`)
+}
+
+/** Prints what is owned now, by the difference from what was owned before. */
+export class Ownership {
+  #owned = []
+
+  assigned(generation, partitions) {
+    const lost = this.#owned.filter((partition) => !partitions.includes(partition))
+    if (lost.length > 0) print('lost', lost.join(','))
+    const gained = partitions.filter((partition) => !this.#owned.includes(partition))
+    this.#owned = [...partitions]
+    print('assigned', generation, gained.join(','))
+  }
+
+  revoked() {
+    print('revoked', this.#owned.join(','))
+    this.#owned = []
+  }
+}
+
+/** NAME=VALUE arguments. */
+export function settingsOf(args) {
+  return Object.fromEntries(args.map((arg) => arg.split('=')))
+}
+
+export function inputEnds() {
+  return new Promise((resolve) => process.stdin.on('end', resolve).resume())
+}
