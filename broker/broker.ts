@@ -16,6 +16,7 @@ import {
   withDynamicConfigs,
   type BrokerConfig,
 } from './config.ts'
+import { GroupCoordinator } from './group/group-coordinator.ts'
 import { FetchSessions } from './handlers/fetch-session.ts'
 import type { BrokerServices } from './handlers/handler.ts'
 import { routesOf } from './routes.ts'
@@ -65,6 +66,7 @@ interface BrokerParts {
   readonly controller: Controller
   readonly logs: LogDirectories
   readonly partitions: Partitions
+  readonly groups: GroupCoordinator
   readonly listeners: readonly Listener[]
 }
 
@@ -76,6 +78,7 @@ export class Broker {
   readonly #controller: Controller
   readonly #logs: LogDirectories
   readonly #partitions: Partitions
+  readonly #groups: GroupCoordinator
   readonly #listeners: readonly Listener[]
   #stopping: Promise<void> | undefined
 
@@ -86,6 +89,7 @@ export class Broker {
     this.#controller = parts.controller
     this.#logs = parts.logs
     this.#partitions = parts.partitions
+    this.#groups = parts.groups
     this.#listeners = parts.listeners
   }
 
@@ -123,6 +127,7 @@ export class Broker {
     const drained = Promise.all(this.#listeners.map((listener) => listener.drain()))
     // Parked fetches are answered now; appends in progress first get their time.
     await this.#whenQuiet(() => this.#partitions.waitingAppendCount === 0)
+    this.#groups.close()
     this.#partitions.close()
     await this.#whenQuiet(() => this.#listeners.every((listener) => listener.connectionCount === 0))
     for (const listener of this.#listeners) listener.close()
@@ -184,6 +189,7 @@ class Start {
       configOf,
       logger: this.#logger,
     })
+    const groups = this.#groupCoordinator(controller, partitions, () => config)
     const services: BrokerServices = {
       env: this.#env,
       nodeId: config.nodeId,
@@ -194,6 +200,7 @@ class Start {
       image,
       partitions,
       logs,
+      groups,
       fetchSessions: new FetchSessions(
         config.maxIncrementalFetchSessionCacheSlots,
         this.#env.random,
@@ -213,15 +220,26 @@ class Start {
     if (!registered.ok) throw new BrokerError('NOT_REGISTERED', registered.message)
     logs.brokerEpoch = registered.epoch
     partitions.open()
+    groups.open()
     controller.subscribe((records) => {
       const changesBroker = records.some(
         (record) => record.type === 'config' && record.resourceType === 'broker',
       )
       if (changesBroker) config = withDynamicConfigs(this.#config, image)
       partitions.apply(records)
+      groups.apply(records)
     })
     for (const listener of listeners) listener.serve()
-    return { env: this.#env, logger: this.#logger, lock, controller, logs, partitions, listeners }
+    return {
+      env: this.#env,
+      logger: this.#logger,
+      lock,
+      controller,
+      logs,
+      partitions,
+      groups,
+      listeners,
+    }
   }
 
   #metadataDirectory(): string {
@@ -288,6 +306,28 @@ class Start {
     })
     this.#undo.push(() => logs.close())
     return logs
+  }
+
+  #groupCoordinator(
+    controller: Controller,
+    partitions: Partitions,
+    config: () => BrokerConfig,
+  ): GroupCoordinator {
+    const groups = new GroupCoordinator({
+      env: this.#env,
+      config,
+      image: controller.image,
+      partitions,
+      createTopic: async (topic) => {
+        const [outcome] = await controller.createTopics([{ ...topic, assignments: [] }], {
+          validateOnly: false,
+        })
+        return outcome?.ok === false ? outcome.error : undefined
+      },
+      logger: this.#logger,
+    })
+    this.#undo.push(() => groups.close())
+    return groups
   }
 
   /** Its partitions answer KAFKA_STORAGE_ERROR from now on; a broker without any directory is of no use. */

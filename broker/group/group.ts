@@ -54,6 +54,8 @@ export interface Group {
   readonly isEmpty: boolean
   /** Records that erase the group itself (not its offsets). */
   tombstones(): GroupRecord[]
+  /** Everything written before was replayed: timers start. */
+  loaded(): void
   /** The shard goes away: timers stop, and parked requests are answered with `error`. */
   close(error: ErrorInfo): void
 }

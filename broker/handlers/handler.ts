@@ -3,6 +3,7 @@ import type { Logger } from '../../base/logger.ts'
 import type { AnyApi, RequestOf, ResponseInputOf } from '../../protocol/schema/api.ts'
 import type { Controller } from '../../controller/controller.ts'
 import type { BrokerConfig } from '../config.ts'
+import type { GroupCoordinator } from '../group/group-coordinator.ts'
 import type { LogDirectories } from '../log/log-directories.ts'
 import type { ClusterImage } from '../metadata/image.ts'
 import type { ProducerIds } from './producer-ids.ts'
@@ -18,6 +19,7 @@ export interface BrokerServices {
   readonly image: ClusterImage
   readonly partitions: Partitions
   readonly logs: LogDirectories
+  readonly groups: GroupCoordinator
   readonly fetchSessions: FetchSessions
   readonly producerIds: ProducerIds
   readonly logger: Logger

@@ -1,0 +1,38 @@
+import type { OffsetCommitRecord } from './group-record.ts'
+import type { OffsetStore } from './offset-store.ts'
+
+export function offsetTombstone(
+  group: string,
+  topic: string,
+  partition: number,
+): OffsetCommitRecord {
+  return { type: 'offsetCommit', group, topic, partition, value: null }
+}
+
+/** Erases every offset of a group. */
+export function offsetTombstonesOfGroup(offsets: OffsetStore, group: string): OffsetCommitRecord[] {
+  const tombstones: OffsetCommitRecord[] = []
+  for (const [topic, partitions] of offsets.ofGroup(group)) {
+    for (const partition of partitions.keys()) {
+      tombstones.push(offsetTombstone(group, topic, partition))
+    }
+  }
+  return tombstones
+}
+
+/** Erases what any group has committed for topics that are no more. */
+export function offsetTombstonesOfTopics(
+  offsets: OffsetStore,
+  topics: ReadonlySet<string>,
+): OffsetCommitRecord[] {
+  const tombstones: OffsetCommitRecord[] = []
+  for (const group of offsets.groups()) {
+    const ofGroup = offsets.ofGroup(group)
+    for (const topic of topics) {
+      for (const partition of ofGroup.get(topic)?.keys() ?? []) {
+        tombstones.push(offsetTombstone(group, topic, partition))
+      }
+    }
+  }
+  return tombstones
+}
