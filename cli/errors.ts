@@ -75,6 +75,8 @@ const clientAdvice: Readonly<Record<string, Advice>> = {
     exitCode: exitCodes.usage,
     fix: 'use up to 249 letters, digits, ".", "_" and "-"',
   },
+  NON_EMPTY_GROUP: { exitCode: exitCodes.conflict, fix: 'stop the consumers of that group first' },
+  GROUP_ID_NOT_FOUND: { exitCode: exitCodes.notFound, fix: 'see "millrace group list"' },
   INVALID_CONFIG: { exitCode: exitCodes.usage },
   INVALID_REQUEST: { exitCode: exitCodes.usage },
   INVALID_PARTITIONS: { exitCode: exitCodes.usage },

@@ -2,6 +2,7 @@ import { Command, Option } from 'commander'
 import type { StartOptions } from './start.ts'
 import type { ConsumeOptions } from './consume.ts'
 import type { LogOptions, VerifyOptions } from './log.ts'
+import type { ListOptions, ResetCommandOptions } from './group.ts'
 import { collect, type GlobalOptions } from './options.ts'
 import { outputFormats } from './output.ts'
 import type { ProduceOptions } from './produce.ts'
@@ -30,6 +31,7 @@ export function createProgram(): Command {
   addTopic(program)
   addProduce(program)
   addConsume(program)
+  addGroup(program)
   addLog(program)
   return program
 }
@@ -189,6 +191,52 @@ function addConsume(program: Command): void {
     )
     .action(async (topic: string, _options, command: Command) =>
       (await import('./consume.ts')).consume(topic, optionsOf<ConsumeOptions>(command)),
+    )
+}
+
+function addGroup(program: Command): void {
+  const group = program
+    .command('group')
+    .description('list, describe, reset and delete consumer groups')
+  group
+    .command('list')
+    .description('list groups')
+    .option('--state <state>', 'only those in a state, like Stable; may be repeated', collect, [])
+    .action(async (_options, command: Command) =>
+      (await import('./group.ts')).listGroups(optionsOf<ListOptions>(command)),
+    )
+  group
+    .command('describe <group>')
+    .description('show members, committed offsets and lag')
+    .action(async (id: string, _options, command: Command) =>
+      (await import('./group.ts')).describeGroup(id, optionsOf<GlobalOptions>(command)),
+    )
+  group
+    .command('reset-offsets <group>')
+    .description('show, or with --execute set, where a group without members goes on')
+    .requiredOption('--to <position>', 'start, end, an OFFSET, +COUNT, -COUNT, @TIME or @-1h')
+    .option('--topic <name>', 'only this one; may be repeated', collect, [])
+    .option('--partition <n>', 'only this one; may be repeated', collect, [])
+    .option('--execute', 'do it')
+    .addHelpText(
+      'after',
+      examples(
+        'millrace group reset-offsets billing --to start',
+        'millrace group reset-offsets billing --topic orders --to @-1h --execute',
+      ),
+    )
+    .action(async (id: string, _options, command: Command) =>
+      (await import('./group.ts')).resetOffsets(id, optionsOf<ResetCommandOptions>(command)),
+    )
+  group
+    .command('delete <group...>')
+    .description('delete groups with their committed offsets')
+    .option('-y, --yes', "don't ask")
+    .action(async (ids: string[], _options, command: Command) =>
+      (await import('./group.ts')).deleteGroups(
+        ids,
+        optionsOf<GlobalOptions & { yes?: boolean }>(command),
+      ),
     )
 }
 

@@ -1,4 +1,5 @@
-import { specialTimestamp, type Admin } from '../client/admin.ts'
+import type { Admin } from '../client/admin.ts'
+import { specialTimestamp } from '../client/special-timestamp.ts'
 import { CliError } from './errors.ts'
 
 /** Where reading begins, the same for every partition. */
@@ -29,7 +30,8 @@ export function parsePosition(text: string, nowMs: number): StartPosition {
   )
 }
 
-function parseTime(text: string, nowMs: number): number | undefined {
+/** MILLISECONDS, -1h (of s, m, h, d) or a DATE; undefined for anything else. */
+export function parseTime(text: string, nowMs: number): number | undefined {
   if (/^\d+$/.test(text)) return Number(text)
   const ago = /^-(\d+)([smhd])$/.exec(text)
   const unit = unitMs[ago?.[2] ?? '']

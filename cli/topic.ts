@@ -1,11 +1,11 @@
-import { createInterface } from 'node:readline/promises'
 import { uuidToText } from '../base/uuid.ts'
-import { specialTimestamp, type Admin, type ConfigEntry } from '../client/admin.ts'
+import type { Admin, ConfigEntry } from '../client/admin.ts'
 import { connect } from '../client/client.ts'
 import type { TopicMetadata } from '../client/cluster.ts'
 import { KafkaError } from '../client/errors.ts'
+import { specialTimestamp } from '../client/special-timestamp.ts'
+import { confirmed } from './confirmation.ts'
 import { CliError } from './errors.ts'
-import { exitCodes } from './exit-codes.ts'
 import { bootstrapOf, keyValues, wholeNumber, type GlobalOptions } from './options.ts'
 import { formatJson, formatTable, writeOut } from './output.ts'
 
@@ -136,21 +136,6 @@ export async function deleteTopics(
       await say(options, { topic: name, deleted: true }, `Deleted topic ${name}`)
     }
   })
-}
-
-/** Asks on a terminal; scripts are taken to mean what they say. */
-async function confirmed(question: string, yes: boolean | undefined): Promise<void> {
-  if (yes === true || !process.stdin.isTTY) return
-  const terminal = createInterface({ input: process.stdin, output: process.stderr })
-  const answer = await terminal.question(`${question} [y/N] `)
-  terminal.close()
-  if (!/^y(es)?$/i.test(answer.trim())) {
-    throw new CliError({
-      code: 'NOT_CONFIRMED',
-      message: 'Nothing was done',
-      exitCode: exitCodes.failed,
-    })
-  }
 }
 
 async function withAdmin(

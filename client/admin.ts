@@ -1,12 +1,14 @@
 import { zeroUuid } from '../base/uuid.ts'
 import { CreatePartitions } from '../protocol/messages/create-partitions.ts'
 import { CreateTopics } from '../protocol/messages/create-topics.ts'
+import { DeleteRecords } from '../protocol/messages/delete-records.ts'
 import { DeleteTopics } from '../protocol/messages/delete-topics.ts'
 import { DescribeConfigs } from '../protocol/messages/describe-configs.ts'
 import { IncrementalAlterConfigs } from '../protocol/messages/incremental-alter-configs.ts'
 import { ListOffsets } from '../protocol/messages/list-offsets.ts'
 import type { Cluster, ClusterMetadata, TopicMetadata } from './cluster.ts'
 import { refusal, throwIfRefused } from './errors.ts'
+import { GroupAdmin } from './group-admin.ts'
 
 /** How long the broker may take for a change. */
 const changeTimeoutMs = 30_000
@@ -45,9 +47,6 @@ const configSources: readonly ConfigSource[] = [
   'default',
 ]
 
-/** What ListOffsets understands instead of a time. */
-export const specialTimestamp = { latest: -1, earliest: -2, maxTimestamp: -3 } as const
-
 export interface FoundOffset {
   readonly partition: number
   /** -1 when no record is that late. */
@@ -57,9 +56,11 @@ export interface FoundOffset {
 
 /** Changes and questions about topics. Every method retries, and rejects with `KafkaError`. */
 export class Admin {
+  readonly groups: GroupAdmin
   readonly #cluster: Cluster
 
   constructor(cluster: Cluster) {
+    this.groups = new GroupAdmin(cluster, this)
     this.#cluster = cluster
   }
 
@@ -132,6 +133,20 @@ export class Admin {
     })
   }
 
+  /**
+   * Takes away the records before an offset of each partition; -1: all that there are now.
+   * Resolves with the new start of each.
+   */
+  async deleteRecords(
+    topic: string,
+    before: ReadonlyMap<number, number>,
+  ): Promise<Map<number, number>> {
+    const starts = await Promise.all(
+      [...before].map(([partition, offset]) => this.#deleteRecords(topic, partition, offset)),
+    )
+    return new Map([...before.keys()].map((partition, at) => [partition, starts[at] ?? -1]))
+  }
+
   describeTopicConfigs(name: string): Promise<ConfigEntry[]> {
     return this.#cluster.retrying(async () => {
       const connection = await this.#cluster.any()
@@ -194,6 +209,22 @@ export class Admin {
     timestamp: number,
   ): Promise<FoundOffset[]> {
     return Promise.all(partitions.map((partition) => this.#listOffset(topic, partition, timestamp)))
+  }
+
+  #deleteRecords(topic: string, partition: number, offset: number): Promise<number> {
+    return this.#cluster.retrying(async () => {
+      const { connection } = await this.#cluster.leader(topic, partition, 'requests')
+      const response = await connection.send(DeleteRecords, connection.versionOf(DeleteRecords), {
+        topics: [{ name: topic, partitions: [{ partitionIndex: partition, offset }] }],
+        timeoutMs: changeTimeoutMs,
+      })
+      let start = -1
+      for (const answer of response.topics.flatMap((each) => each.partitions)) {
+        throwIfRefused(`${topic}-${partition}`, answer.errorCode)
+        start = answer.lowWatermark
+      }
+      return start
+    })
   }
 
   #listOffset(topic: string, partition: number, timestamp: number): Promise<FoundOffset> {
