@@ -17,6 +17,10 @@ interface KafkaJs {
       createTopics(request: object): Promise<boolean>
       deleteTopics(request: { topics: readonly string[] }): Promise<void>
       listTopics(): Promise<string[]>
+      fetchOffsets(request: {
+        groupId: string
+        topics: readonly string[]
+      }): Promise<{ topic: string; partitions: { partition: number; offset: string }[] }[]>
     }
     logger(): object
   }
@@ -48,6 +52,21 @@ export async function deleteTopics(address: string, topics: readonly string[]): 
 
 export async function listTopics(address: string): Promise<string[]> {
   return withAdmin(address, 8, (admin) => admin.listTopics())
+}
+
+/** Committed offsets of a group by partition; -1 where it has none. */
+export async function committedOffsets(
+  address: string,
+  groupId: string,
+  topic: string,
+): Promise<number[]> {
+  const found = await withAdmin(address, 8, (admin) =>
+    admin.fetchOffsets({ groupId, topics: [topic] }),
+  )
+  const offsets: number[] = []
+  for (const { partition, offset } of found[0]?.partitions ?? [])
+    offsets[partition] = Number(offset)
+  return offsets
 }
 
 async function withAdmin<T>(

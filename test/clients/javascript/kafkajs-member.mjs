@@ -41,17 +41,17 @@ await consumer.subscribe({ topic, fromBeginning: true })
 await consumer.run({
   autoCommit: false,
   eachBatchAutoResolve: false,
-  async eachBatch({ batch, heartbeat, resolveOffset, isRunning, isStale }) {
-    const { messages, partition } = batch
-    if (!isRunning() || isStale()) return
+  async eachBatch(work) {
+    const { messages, partition } = work.batch
+    if (!work.isRunning() || work.isStale()) return
     for (const { offset, timestamp } of messages) {
       print('record', partition, offset, timestamp)
-      resolveOffset(offset)
+      work.resolveOffset(offset)
     }
     const next = `${Number(messages.at(-1).offset) + 1}`
     await consumer.commitOffsets([{ topic, partition, offset: next }])
     print('committed', `${partition}:${next}`)
-    await heartbeat()
+    await work.heartbeat()
   },
 })
 await inputEnds()

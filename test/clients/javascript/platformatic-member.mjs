@@ -42,7 +42,11 @@ const watch = setInterval(look, 10)
 consumer.on('consumer:group:join', look)
 consumer.on('error', (error) => print('note', `error: ${error.message.replaceAll('\n', ' ')}`))
 
-const stream = await consumer.consume({ topics: [topic], mode: 'committed', fallbackMode: 'earliest' })
+const stream = await consumer.consume({
+  topics: [topic],
+  mode: 'committed',
+  fallbackMode: 'earliest',
+})
 stream.on('error', (error) => print('note', `stream: ${error.message.replaceAll('\n', ' ')}`))
 let stopping = false
 void inputEnds().then(async () => {
