@@ -105,69 +105,103 @@ export class RecordView {
 
   /** Keys may repeat. Throws `InvalidRecordError`. */
   get headers(): RecordHeader[] {
-    const bytes = this.bytes
-    let at = this.headersAt
-    let count = bytes[at++] as number
-    if (count > 0x7f) {
-      count = longVarint(bytes, at, count)
-      at = behind
-    } else count = (count >>> 1) ^ -(count & 1)
-    const headers: RecordHeader[] = []
-    if (count < 0)
-      throw new InvalidRecordError(`Record at offset ${this.offset} has ${count} headers`)
-    for (let index = 0; index < count; index++) {
-      const keyBytes = anyVarint(bytes, at)
-      const keyEnd = behind + keyBytes
-      if (keyBytes < 0 || keyEnd > this.end) throw this.#badHeader(index)
-      const key = bytes.utf8Slice(behind, keyEnd)
-      const valueBytes = anyVarint(bytes, keyEnd)
-      at = behind + Math.max(valueBytes, 0)
-      if (valueBytes < -1 || at > this.end) throw this.#badHeader(index)
-      headers.push({ key, value: valueBytes < 0 ? null : bytes.subarray(behind, at) })
-    }
-    if (at !== this.end) throw this.#badHeader(count - 1)
-    return headers
-  }
-
-  #badHeader(index: number): InvalidRecordError {
-    return new InvalidRecordError(
-      `Header ${index} of the record at offset ${this.offset} is malformed`,
-    )
+    return headersOf(this.bytes, this.headersAt, this.end, this.offset)
   }
 }
 
-/** Walks over the records of one batch, in order. */
+/**
+ * The headers of a record that `RecordReader` found. `offset` is for messages. Values are views.
+ * Throws `InvalidRecordError`.
+ */
+export function headersOf(
+  bytes: Buffer,
+  headersAt: number,
+  end: number,
+  offset: number,
+): RecordHeader[] {
+  const count = anyVarint(bytes, headersAt)
+  let at = behind
+  const headers: RecordHeader[] = []
+  if (count < 0) throw new InvalidRecordError(`Record at offset ${offset} has ${count} headers`)
+  for (let index = 0; index < count; index++) {
+    const keyBytes = anyVarint(bytes, at)
+    const keyEnd = behind + keyBytes
+    if (keyBytes < 0 || keyEnd > end) throw badHeader(index, offset)
+    const key = bytes.utf8Slice(behind, keyEnd)
+    const valueBytes = anyVarint(bytes, keyEnd)
+    at = behind + Math.max(valueBytes, 0)
+    if (valueBytes < -1 || at > end) throw badHeader(index, offset)
+    headers.push({ key, value: valueBytes < 0 ? null : bytes.subarray(behind, at) })
+  }
+  if (at !== end) throw badHeader(count - 1, offset)
+  return headers
+}
+
+function badHeader(index: number, offset: number): InvalidRecordError {
+  return new InvalidRecordError(`Header ${index} of the record at offset ${offset} is malformed`)
+}
+
+/**
+ * Walks over the records of one batch, in order. After `advance` the fields describe one record, so that a reader
+ * may make an object of its own out of them, or none.
+ */
 export class RecordReader implements IterableIterator<RecordView> {
-  readonly #bytes: Buffer
-  readonly #end: number
-  readonly #header: BatchHeader
-  readonly #logAppendTime: boolean
-  #position: number
-  #remaining: number
+  /** Holds the record's bytes, all of its positions count from the start of it. */
+  declare readonly bytes: Buffer
+  declare offset: number
+  /** Milliseconds since 1970. */
+  declare timestamp: number
+  declare keyAt: number
+  /** -1: null. */
+  declare keyBytes: number
+  declare valueAt: number
+  /** -1: null. */
+  declare valueBytes: number
+  declare headersAt: number
+  declare end: number
+  declare private readonly limit: number
+  declare private readonly header: BatchHeader
+  declare private readonly baseOffset: number
+  /** Added to a record's own delta; the deltas of log append time don't count. */
+  declare private readonly baseTimestamp: number
+  declare private readonly deltaFactor: number
+  declare private position: number
+  declare private remaining: number
 
   /** `bytes` from `start` on are the uncompressed records of the batch that `header` describes. */
   constructor(bytes: Buffer, start: number, end: number, header: BatchHeader) {
-    this.#bytes = bytes
-    this.#position = start
-    this.#end = end
-    this.#header = header
-    this.#logAppendTime = hasLogAppendTime(header.attributes)
-    this.#remaining = header.recordCount
+    const logAppendTime = hasLogAppendTime(header.attributes)
+    this.bytes = bytes
+    this.offset = -1
+    this.timestamp = noTimestamp
+    this.keyAt = start
+    this.keyBytes = -1
+    this.valueAt = start
+    this.valueBytes = -1
+    this.headersAt = start
+    this.end = start
+    this.limit = end
+    this.header = header
+    this.baseOffset = header.baseOffset
+    this.baseTimestamp = logAppendTime ? header.maxTimestamp : header.baseTimestamp
+    this.deltaFactor = logAppendTime ? 0 : 1
+    this.position = start
+    this.remaining = header.recordCount
   }
 
-  /** The next record; undefined behind the last. Throws `InvalidRecordError`. */
-  read(): RecordView | undefined {
-    if (this.#remaining <= 0) return undefined
-    this.#remaining -= 1
-    const bytes = this.#bytes
-    let at = this.#position
+  /** Goes on to the next record; false behind the last. Throws `InvalidRecordError`. */
+  advance(): boolean {
+    if (this.remaining <= 0) return false
+    this.remaining -= 1
+    const bytes = this.bytes
+    let at = this.position
     let field = bytes[at++] as number
     if (field > 0x7f) {
       field = longVarint(bytes, at, field)
       at = behind
     } else field = (field >>> 1) ^ -(field & 1)
     const end = at + field
-    if (!(field >= recordBytesMin - 1) || end > this.#end) throw this.#malformed('its length')
+    if (!(field >= recordBytesMin - 1) || end > this.limit) throw this.#malformed('its length')
     const timestampDelta = anyVarlong(bytes, at + 1)
     const offsetDelta = anyVarint(bytes, behind)
     const keyBytes = anyVarint(bytes, behind)
@@ -177,20 +211,31 @@ export class RecordReader implements IterableIterator<RecordView> {
     const valueAt = behind
     const headersAt = valueBytes > 0 ? valueAt + valueBytes : valueAt
     if (valueBytes < -1 || headersAt >= end) throw this.#malformed('its value')
-    this.#position = end
-    const { baseOffset, baseTimestamp, maxTimestamp } = this.#header
-    const timestamp = this.#logAppendTime ? maxTimestamp : baseTimestamp + timestampDelta
-    const offset = baseOffset + offsetDelta
+    this.position = end
+    this.timestamp = this.baseTimestamp + this.deltaFactor * timestampDelta
+    this.offset = this.baseOffset + offsetDelta
+    this.keyAt = keyAt
+    this.keyBytes = keyBytes
+    this.valueAt = valueAt
+    this.valueBytes = valueBytes
+    this.headersAt = headersAt
+    this.end = end
+    return true
+  }
+
+  /** The next record; undefined behind the last. Throws `InvalidRecordError`. */
+  read(): RecordView | undefined {
+    if (!this.advance()) return undefined
     return new RecordView(
-      bytes,
-      offset,
-      timestamp,
-      keyAt,
-      keyBytes,
-      valueAt,
-      valueBytes,
-      headersAt,
-      end,
+      this.bytes,
+      this.offset,
+      this.timestamp,
+      this.keyAt,
+      this.keyBytes,
+      this.valueAt,
+      this.valueBytes,
+      this.headersAt,
+      this.end,
     )
   }
 
@@ -204,9 +249,9 @@ export class RecordReader implements IterableIterator<RecordView> {
   }
 
   #malformed(what: string): InvalidRecordError {
-    const index = this.#header.recordCount - this.#remaining - 1
+    const index = this.header.recordCount - this.remaining - 1
     return new InvalidRecordError(
-      `Record ${index} of the batch at offset ${this.#header.baseOffset} is malformed: ${what} does not fit`,
+      `Record ${index} of the batch at offset ${this.header.baseOffset} is malformed: ${what} does not fit`,
     )
   }
 }
