@@ -4,7 +4,7 @@ import { Metadata } from '../protocol/messages/metadata.ts'
 import type { ResponseOf } from '../protocol/schema/api.ts'
 import { Connection } from './connection.ts'
 import { KafkaError, clientError, refusal, throwIfRefused } from './errors.ts'
-import { retry } from './retry.ts'
+import { Backoff, retry } from './retry.ts'
 
 export interface ClusterOptions {
   readonly env: Env
@@ -15,6 +15,20 @@ export interface ClusterOptions {
   readonly requestTimeoutMs: number
   /** How long a call goes on trying. */
   readonly callTimeoutMs: number
+  readonly metadataMaxAgeMs?: number | undefined
+  readonly connectionsMaxIdleMs?: number | undefined
+  /** After a failed dial, before the next one to the same broker. */
+  readonly reconnectBackoffMs?: number | undefined
+  readonly reconnectBackoffMsMax?: number | undefined
+  /** Whether a cluster that was never there may still come: a program that runs for long waits, a command gives up. */
+  readonly retryBootstrap?: boolean | undefined
+}
+
+export interface ClusterHealth {
+  /** Those that are known, in no order. */
+  readonly brokers: readonly (BrokerAddress & { readonly connected: boolean })[]
+  /** Why the last attempt to connect failed; undefined when it succeeded or was never made. */
+  readonly lastError: KafkaError | undefined
 }
 
 export interface BrokerAddress {
@@ -52,20 +66,63 @@ export interface ClusterMetadata {
 /** Fetches wait at the broker, and whatever stands behind one on its connection waits too: they get their own. */
 export type Purpose = 'requests' | 'fetches' | 'group'
 
+/** As brokers append it to refusals. */
+export interface NodeEndpoint {
+  readonly nodeId: number
+  readonly host: string
+  readonly port: number
+  readonly rack: string | null
+}
+
 interface Address {
   readonly host: string
   readonly port: number
+}
+
+const metadataMaxAgeMsDefault = 300_000
+const connectionsMaxIdleMsDefault = 540_000
+const reconnectBackoffMsDefault = 50
+const reconnectBackoffMsMaxDefault = 1000
+
+/** A connection by purpose and address: being made, made, or lost. */
+interface Link {
+  readonly opening: Promise<Connection>
+  connection: Connection | undefined
+}
+
+/** Nobody dials this address before `untilMs`. */
+interface Failure {
+  readonly backoff: Backoff
+  untilMs: number
+  error: KafkaError
+}
+
+interface KnownTopic {
+  readonly metadata: TopicMetadata
+  readonly learntMs: number
+}
+
+/** Topics that go into one request: those asked for while the one before was on its way. */
+interface Round {
+  readonly names: Set<string>
+  allowAutoTopicCreation: boolean
+  readonly done: Promise<ReadonlyMap<string, KafkaError>>
 }
 
 /** The brokers, who leads what, and a connection to each that is needed. */
 export class Cluster {
   readonly #options: ClusterOptions
   readonly #bootstrap: readonly Address[]
-  readonly #connections = new Map<string, Promise<Connection>>()
-  readonly #topics = new Map<string, TopicMetadata>()
+  readonly #links = new Map<string, Link>()
+  readonly #failures = new Map<string, Failure>()
+  readonly #topics = new Map<string, KnownTopic>()
   #brokers: ReadonlyMap<number, BrokerAddress> = new Map()
   #controllerId = -1
   #closed = false
+  #lastError: KafkaError | undefined
+  /** The next request for topics, which waits for the one on its way. */
+  #round: Round | undefined
+  #roundBefore: Promise<unknown> = Promise.resolve()
 
   constructor(options: ClusterOptions) {
     this.#options = options
@@ -73,18 +130,29 @@ export class Cluster {
     if (this.#bootstrap.length === 0) throw new RangeError('At least one broker is needed')
   }
 
+  get env(): Env {
+    return this.#options.env
+  }
+
+  health(): ClusterHealth {
+    const brokers = [...this.#brokers.values()].map((address) => ({
+      ...address,
+      connected: purposes.some((purpose) => this.connected(address.id, purpose) !== undefined),
+    }))
+    return { brokers, lastError: this.#lastError }
+  }
+
   /** Asks a broker: `null` means all topics. Topics that don't exist are left out. */
   async metadata(
     topics: readonly string[] | null,
     options?: { readonly allowAutoTopicCreation?: boolean },
   ): Promise<ClusterMetadata> {
-    const connection = await this.any()
-    const response = await connection.send(Metadata, connection.versionOf(Metadata), {
-      topics: topics === null ? null : topics.map((name) => ({ name })),
-      allowAutoTopicCreation: options?.allowAutoTopicCreation ?? false,
-    })
-    throwIfRefused('Metadata', response.errorCode)
-    return this.#learn(response)
+    const { errors, ...metadata } = await this.#ask(
+      topics,
+      options?.allowAutoTopicCreation ?? false,
+    )
+    for (const error of errors.values()) if (error.info?.code !== unknownTopicCode) throw error
+    return metadata
   }
 
   /** One topic, from memory if it is known. Throws `KafkaError` when it does not exist. */
@@ -92,12 +160,71 @@ export class Cluster {
     name: string,
     options?: { readonly allowAutoTopicCreation?: boolean },
   ): Promise<TopicMetadata> {
-    const known = this.#topics.get(name)
+    const known = this.cached(name)
     if (known !== undefined) return known
-    await this.metadata([name], options)
+    return this.lookUp(name, options)
+  }
+
+  /** What is known of a topic, at once. When that is old, it is asked for again meanwhile. */
+  cached(name: string): TopicMetadata | undefined {
+    const known = this.#topics.get(name)
+    if (known === undefined) return undefined
+    const ageMs = this.env.clock.monotonicMs() - known.learntMs
+    if (ageMs > (this.#options.metadataMaxAgeMs ?? metadataMaxAgeMsDefault)) {
+      // What is known stays in use until there is better: a failure here harms nobody, the next call asks again.
+      this.#topics.set(name, { ...known, learntMs: this.env.clock.monotonicMs() })
+      this.lookUp(name).catch(() => undefined)
+    }
+    return known.metadata
+  }
+
+  /** Asks for one topic, together with all others that are asked for in the meantime. */
+  async lookUp(
+    name: string,
+    options?: { readonly allowAutoTopicCreation?: boolean },
+  ): Promise<TopicMetadata> {
+    this.#round ??= this.#openRound()
+    const round = this.#round
+    round.names.add(name)
+    if (options?.allowAutoTopicCreation === true) round.allowAutoTopicCreation = true
+    const errors = await round.done
+    const error = errors.get(name)
+    if (error !== undefined) throw error
     const found = this.#topics.get(name)
-    if (found === undefined) throw refusal(`Topic ${name}`, unknownTopicCode)
-    return found
+    if (found === undefined) throw refusal(`Topic ${name}`, unknownTopicCode, null, { topic: name })
+    return found.metadata
+  }
+
+  #openRound(): Round {
+    const send = async (): Promise<ReadonlyMap<string, KafkaError>> => {
+      await before
+      this.#round = undefined
+      const { errors } = await this.#ask([...round.names], round.allowAutoTopicCreation)
+      return errors
+    }
+    const before = this.#roundBefore
+    const done = send()
+    const round: Round = { names: new Set(), allowAutoTopicCreation: false, done }
+    this.#roundBefore = done.catch(() => undefined)
+    return round
+  }
+
+  async #ask(
+    topics: readonly string[] | null,
+    allowAutoTopicCreation: boolean,
+  ): Promise<ClusterMetadata & { readonly errors: ReadonlyMap<string, KafkaError> }> {
+    const connection = await this.any()
+    const response = await connection.send(Metadata, connection.versionOf(Metadata), {
+      topics: topics === null ? null : topics.map((name) => ({ name })),
+      allowAutoTopicCreation,
+    })
+    // These brokers know nothing of the cluster any more: the addresses we were given may (KIP-1102).
+    if (response.errorCode === rebootstrapRequiredCode) {
+      this.#brokers = new Map()
+      throw refusal('Metadata', response.errorCode, null, { retriable: true })
+    }
+    throwIfRefused('Metadata', response.errorCode)
+    return this.#learn(response)
   }
 
   /** A connection to the leader of a partition. */
@@ -109,10 +236,10 @@ export class Cluster {
     const topic = await this.topic(topicName)
     const partition = topic.partitions[index]
     if (partition === undefined) {
-      throw new KafkaError(
+      throw clientError(
         'UNKNOWN_PARTITION',
         `Topic ${topicName} has no partition ${index}: it has ${topic.partitions.length}, counted from 0`,
-        { retriable: false },
+        { retriable: false, topic: topicName, partition: index },
       )
     }
     if (partition.leader < 0) throw refusal(`${topicName}-${index}`, leaderNotAvailableCode)
@@ -131,9 +258,17 @@ export class Cluster {
       throw clientError(
         'ADVERTISED_UNREACHABLE',
         `Broker ${id} tells clients to use ${address.host}:${address.port}, which can't be reached from here: ${error.message}`,
-        { retriable: true, cause: error },
+        { retriable: true, broker: error.broker, cause: error },
       )
     }
+  }
+
+  /** The connection to a broker that `broker` would give, if it can at once. */
+  connected(id: number, purpose: Purpose): Connection | undefined {
+    const connection = this.#links.get(`${id}/${purpose}`)?.connection
+    const address = this.#brokers.get(id)
+    if (connection?.open !== true || address === undefined) return undefined
+    return connection.address === `${address.host}:${address.port}` ? connection : undefined
   }
 
   /** The broker that takes changes of topics and configurations. */
@@ -144,9 +279,10 @@ export class Cluster {
 
   /** A connection to any broker: one that is open, else the first that can be reached. */
   async any(): Promise<Connection> {
-    for (const opened of this.#connections.values()) {
-      const connection = await opened.catch(() => undefined)
-      if (connection?.open === true) return connection
+    for (const [key, { connection }] of this.#links) {
+      // The others may have a request parked at the broker, behind which ours would wait.
+      const free = !key.endsWith('/fetches') && !key.endsWith('/group')
+      if (free && connection?.open === true) return connection
     }
     const failures: string[] = []
     const addresses: readonly Address[] = [...this.#brokers.values(), ...this.#bootstrap]
@@ -159,17 +295,21 @@ export class Cluster {
       }
     }
     // A cluster that was never there is a wrong address; one that was there may come back.
-    throw clientError('UNREACHABLE', failures.join('; '), { retriable: this.#brokers.size > 0 })
+    const retriable = this.#options.retryBootstrap === true || this.#brokers.size > 0
+    throw clientError('UNREACHABLE', [...new Set(failures)].join('; '), { retriable })
   }
 
   /** Calls `attempt` until it succeeds, fails for good or `callTimeoutMs` is over; asks for metadata again in between. */
-  retrying<T>(attempt: () => Promise<T>): Promise<T> {
+  retrying<T>(
+    attempt: () => Promise<T>,
+    options?: { readonly signal?: AbortSignal | undefined },
+  ): Promise<T> {
     const { env, callTimeoutMs } = this.#options
     const beforeRetry = (): void => {
       this.#topics.clear()
       this.#controllerId = -1
     }
-    return retry({ env, timeoutMs: callTimeoutMs, beforeRetry }, attempt)
+    return retry({ env, timeoutMs: callTimeoutMs, beforeRetry, signal: options?.signal }, attempt)
   }
 
   /** Forgets who leads a topic. */
@@ -177,62 +317,122 @@ export class Cluster {
     this.#topics.delete(topic)
   }
 
+  /** A broker said who leads a partition now (KIP-951). False when we knew as much or more. */
+  learnLeader(
+    topic: string,
+    index: number,
+    { leaderId, leaderEpoch }: { readonly leaderId: number; readonly leaderEpoch: number },
+    endpoints: readonly NodeEndpoint[],
+  ): boolean {
+    const known = this.#topics.get(topic)
+    const partition = known?.metadata.partitions[index]
+    if (known === undefined || partition === undefined || leaderId < 0) return false
+    if (leaderEpoch <= partition.leaderEpoch) return false
+    if (endpoints.length > 0) {
+      const brokers = new Map(this.#brokers)
+      for (const { nodeId: id, host, port, rack } of endpoints)
+        brokers.set(id, { id, host, port, rack })
+      this.#brokers = brokers
+    }
+    if (!this.#brokers.has(leaderId)) return false
+    const partitions = known.metadata.partitions.with(index, {
+      ...partition,
+      leader: leaderId,
+      leaderEpoch,
+    })
+    this.#topics.set(topic, { ...known, metadata: { ...known.metadata, partitions } })
+    return true
+  }
+
   async close(): Promise<void> {
     this.#closed = true
-    const opened = await Promise.allSettled(this.#connections.values())
+    const links = [...this.#links.values()]
+    this.#links.clear()
+    const opened = await Promise.allSettled(links.map((link) => link.opening))
     for (const each of opened) if (each.status === 'fulfilled') each.value.close()
-    this.#connections.clear()
   }
 
   async #connect(key: string, address: Address): Promise<Connection> {
     if (this.#closed) throw clientError('CLOSED', 'The client was closed', { retriable: false })
-    const earlier = this.#connections.get(key)
+    const place = `${address.host}:${address.port}`
+    const earlier = this.#links.get(key)
     if (earlier !== undefined) {
-      const connection = await earlier
-      if (connection.open) return connection
+      const connection = earlier.connection ?? (await earlier.opening)
+      if (connection.open && connection.address === place) return connection
       // re-check: awaited, somebody else may have replaced it
-      if (this.#connections.get(key) !== earlier) return this.#connect(key, address)
+      if (this.#links.get(key) !== earlier) return this.#connect(key, address)
+      connection.retire()
     }
+    const failure = this.#failures.get(place)
+    if (failure !== undefined && failure.untilMs > this.env.clock.monotonicMs()) throw failure.error
     const { env, clientId, connectTimeoutMs, requestTimeoutMs } = this.#options
+    const idleMsMax = this.#options.connectionsMaxIdleMs ?? connectionsMaxIdleMsDefault
     const { host, port } = address
-    const opening = Connection.open({
-      env,
-      host,
-      port,
-      clientId,
-      connectTimeoutMs,
-      requestTimeoutMs,
-    })
-    this.#connections.set(key, opening)
+    const link: Link = {
+      opening: Connection.open({
+        env,
+        host,
+        port,
+        clientId,
+        connectTimeoutMs,
+        requestTimeoutMs,
+        idleMsMax,
+      }),
+      connection: undefined,
+    }
+    this.#links.set(key, link)
     try {
-      return await opening
+      link.connection = await link.opening
+      this.#failures.delete(place)
+      this.#lastError = undefined
+      return link.connection
     } catch (error) {
-      if (this.#connections.get(key) === opening) this.#connections.delete(key)
+      if (this.#links.get(key) === link) this.#links.delete(key)
+      if (error instanceof KafkaError) this.#failed(place, error)
       throw error
     }
   }
 
-  #learn(response: ResponseOf<typeof Metadata>): ClusterMetadata {
+  #failed(place: string, error: KafkaError): void {
+    this.#lastError = error
+    const known = this.#failures.get(place)
+    const minMs = this.#options.reconnectBackoffMs ?? reconnectBackoffMsDefault
+    const maxMs = this.#options.reconnectBackoffMsMax ?? reconnectBackoffMsMaxDefault
+    const backoff = known?.backoff ?? new Backoff(this.env, { minMs, maxMs })
+    const untilMs = this.env.clock.monotonicMs() + backoff.failed()
+    this.#failures.set(place, { backoff, untilMs, error })
+  }
+
+  #learn(
+    response: ResponseOf<typeof Metadata>,
+  ): ClusterMetadata & { readonly errors: ReadonlyMap<string, KafkaError> } {
     const brokers = new Map<number, BrokerAddress>()
     for (const { nodeId, host, port, rack } of response.brokers)
       brokers.set(nodeId, { id: nodeId, host, port, rack })
     const topics = new Map<string, TopicMetadata>()
+    const errors = new Map<string, KafkaError>()
+    const learntMs = this.env.clock.monotonicMs()
     for (const topic of response.topics) {
-      if (topic.name === null) continue
-      this.#topics.delete(topic.name)
-      if (topic.errorCode === unknownTopicCode) continue
-      throwIfRefused(`Topic ${topic.name}`, topic.errorCode)
-      topics.set(topic.name, topicOf(topic.name, topic))
+      const { name, errorCode } = topic
+      if (name === null) continue
+      this.#topics.delete(name)
+      if (errorCode === 0) {
+        const metadata = topicOf(name, topic)
+        topics.set(name, metadata)
+        this.#topics.set(name, { metadata, learntMs })
+      } else errors.set(name, refusal(`Topic ${name}`, errorCode, null, { topic: name }))
     }
     if (brokers.size > 0) this.#brokers = brokers
     this.#controllerId = response.controllerId
-    for (const [name, topic] of topics) this.#topics.set(name, topic)
-    return { clusterId: response.clusterId, controllerId: response.controllerId, brokers, topics }
+    const { clusterId, controllerId } = response
+    return { clusterId, controllerId, brokers, topics, errors }
   }
 }
 
+const purposes: readonly Purpose[] = ['requests', 'fetches', 'group']
 const unknownTopicCode = 3
 const leaderNotAvailableCode = 5
+const rebootstrapRequiredCode = 129
 
 function topicOf(
   name: string,

@@ -1,11 +1,11 @@
 import { assert } from '../base/assert.ts'
 import { NetworkError, type Env, type Socket, type Timer } from '../base/env.ts'
 import type { Writer } from '../protocol/bytes/writer.ts'
-import { FrameReader } from '../protocol/frame.ts'
+import { AnswerFrames } from './answer-frames.ts'
 import { correlationIdOf, decodeResponse, encodeRequest } from '../protocol/headers.ts'
 import { ApiVersions } from '../protocol/messages/api-versions.ts'
 import type { AnyApi, RequestInputOf, ResponseOf } from '../protocol/schema/api.ts'
-import { clientError, refusal, unreachable, type KafkaError } from './errors.ts'
+import { aborted, clientError, orAborted, refusal, unreachable, type KafkaError } from './errors.ts'
 
 export interface ConnectionOptions {
   readonly env: Env
@@ -16,6 +16,14 @@ export interface ConnectionOptions {
   readonly connectTimeoutMs: number
   /** For requests that don't say otherwise. */
   readonly requestTimeoutMs: number
+  /** The connection is closed when nothing was sent for so long and nothing is awaited. Undefined: never. */
+  readonly idleMsMax?: number | undefined
+}
+
+export interface SendOptions {
+  readonly timeoutMs?: number | undefined
+  /** Rejects at once when it fires. The request may have been sent; its answer is dropped. */
+  readonly signal?: AbortSignal | undefined
 }
 
 /** What a broker may send in one frame: more means that it is no broker. */
@@ -29,7 +37,8 @@ interface Pending {
   readonly version: number
   readonly resolve: (response: never) => void
   readonly reject: (error: Error) => void
-  readonly timer: Timer
+  readonly timeoutMs: number
+  readonly deadlineMs: number
 }
 
 interface VersionRange {
@@ -45,18 +54,25 @@ export class Connection {
   readonly address: string
   readonly #options: ConnectionOptions
   readonly #socket: Socket
-  readonly #frames = new FrameReader({ bytesMax: responseBytesMax })
+  readonly #frames = new AnswerFrames({ bytesMax: responseBytesMax })
   readonly #pending = new Map<number, Pending>()
   /** By API key, what the broker speaks. */
   #served: ReadonlyMap<number, VersionRange> = new Map()
   #nextCorrelationId = 0
   /** Why no further request can be sent. */
   #closedBy: KafkaError | undefined
+  #retired = false
+  /** One for all requests: it goes off at the earliest deadline or before. */
+  #timer: Timer | undefined
+  #timerAtMs = Infinity
+  #lastUsedMs: number
+  #idleTimer: Timer | undefined
 
   private constructor(options: ConnectionOptions, socket: Socket) {
     this.#options = options
     this.#socket = socket
     this.address = `${options.host}:${options.port}`
+    this.#lastUsedMs = options.env.clock.monotonicMs()
     socket.onData = (chunk) => this.#receive(chunk)
     socket.onDrain = () => undefined
     socket.onClose = (error) => this.#fail(this.#lost('The connection was closed', error))
@@ -75,6 +91,7 @@ export class Connection {
     const connection = new Connection(options, socket)
     try {
       await connection.#negotiate()
+      connection.#watchIdle()
       return connection
     } catch (error) {
       connection.close()
@@ -84,7 +101,7 @@ export class Connection {
 
   /** False from the moment that no answer can come any more. */
   get open(): boolean {
-    return this.#closedBy === undefined
+    return this.#closedBy === undefined && !this.#retired
   }
 
   /** Whether any version is spoken by both sides. */
@@ -116,21 +133,46 @@ export class Connection {
     api: A,
     version: number,
     request: RequestInputOf<A>,
-    options?: { readonly timeoutMs?: number },
+    options?: SendOptions,
   ): Promise<ResponseOf<A>> {
-    if (this.#closedBy !== undefined) return Promise.reject(this.#closedBy)
+    const closedBy = this.#unusable()
+    if (closedBy !== undefined) return Promise.reject(closedBy)
+    const signal = options?.signal
+    if (signal?.aborted === true) return Promise.reject(aborted(api.name, signal))
     const timeoutMs = options?.timeoutMs ?? this.#options.requestTimeoutMs
-    return new Promise<ResponseOf<A>>((resolve, reject) => {
-      const correlationId = this.#write(api, version, request)
-      const timer = this.#options.env.timers.after(timeoutMs, () => this.#timedOut(api, timeoutMs))
-      this.#pending.set(correlationId, { api, version, resolve, reject, timer })
+    const answered = new Promise<ResponseOf<A>>((resolve, reject) => {
+      const correlationId = this.#write(api, version, request, undefined)
+      const deadlineMs = this.#lastUsedMs + timeoutMs
+      this.#pending.set(correlationId, { api, version, resolve, reject, timeoutMs, deadlineMs })
+      if (deadlineMs < this.#timerAtMs) this.#wakeAt(deadlineMs)
     })
+    return orAborted(api.name, answered, signal)
   }
 
-  /** Sends a request that is not answered: Produce with acks=0. Throws `KafkaError` when the connection is closed. */
-  post<A extends AnyApi>(api: A, version: number, request: RequestInputOf<A>): void {
-    if (this.#closedBy !== undefined) throw this.#closedBy
-    this.#write(api, version, request)
+  /**
+   * Sends a request that is not answered: Produce with acks=0. Throws `KafkaError` when the connection is closed.
+   * `done` is called when the request's buffers are no longer needed.
+   */
+  post<A extends AnyApi>(
+    api: A,
+    version: number,
+    request: RequestInputOf<A>,
+    done?: () => void,
+  ): void {
+    const closedBy = this.#unusable()
+    if (closedBy !== undefined) throw closedBy
+    this.#write(api, version, request, done)
+  }
+
+  /** Bytes written that the kernel has not taken yet. */
+  get backlogBytes(): number {
+    return this.#socket.backlogBytes
+  }
+
+  /** Takes no further requests, and closes when those on their way are answered. */
+  retire(): void {
+    this.#retired = true
+    if (this.#pending.size === 0) this.close()
   }
 
   /** Sends what is queued, then closes. Requests without an answer are rejected. */
@@ -141,11 +183,25 @@ export class Connection {
     this.#socket.end()
   }
 
-  #write<A extends AnyApi>(api: A, version: number, request: RequestInputOf<A>): number {
+  #unusable(): KafkaError | undefined {
+    if (this.#closedBy !== undefined || !this.#retired) return this.#closedBy
+    return clientError('CONNECTION_LOST', `The connection to ${this.address} is being replaced`, {
+      retriable: true,
+      broker: this.address,
+    })
+  }
+
+  #write<A extends AnyApi>(
+    api: A,
+    version: number,
+    request: RequestInputOf<A>,
+    done: (() => void) | undefined,
+  ): number {
     const correlationId = this.#nextCorrelationId
     this.#nextCorrelationId = (correlationId + 1) & 0x7fff_ffff
     const writer = encodeRequest(api, version, correlationId, this.#options.clientId, request)
-    this.#socket.write(buffersOf(writer))
+    this.#socket.write(buffersOf(writer), done)
+    this.#lastUsedMs = this.#options.env.clock.monotonicMs()
     return correlationId
   }
 
@@ -199,12 +255,45 @@ export class Connection {
     const pending = this.#pending.get(correlationId)
     if (pending === undefined)
       throw new Error(`an answer to request ${correlationId}, which was not sent`)
-    // Responses hold views on the frame, and the frame's bytes are used again for the next one.
-    const owned = Buffer.from(frame)
-    const { response } = decodeResponse(pending.api, versionOfAnswer(pending, owned), owned)
+    const { response } = decodeResponse(pending.api, versionOfAnswer(pending, frame), frame)
     this.#pending.delete(correlationId)
-    pending.timer.cancel()
     pending.resolve(response as never)
+    if (this.#retired && this.#pending.size === 0) this.close()
+  }
+
+  #wakeAt(atMs: number): void {
+    this.#timer?.cancel()
+    this.#timerAtMs = atMs
+    const { clock, timers } = this.#options.env
+    // Somebody waits for what this timer guards: without it the process could end before that is settled.
+    this.#timer = timers.after(Math.max(0, atMs - clock.monotonicMs()), () => this.#wake(), {
+      holdsProcess: this.#pending.size > 0,
+    })
+  }
+
+  /** Timers may go off a little early: then the next one follows at once. */
+  #wake(): void {
+    this.#timer = undefined
+    this.#timerAtMs = Infinity
+    const nowMs = this.#options.env.clock.monotonicMs()
+    let nextMs = Infinity
+    for (const pending of this.#pending.values()) {
+      if (pending.deadlineMs <= nowMs) {
+        this.#timedOut(pending.api, pending.timeoutMs)
+        return
+      }
+      nextMs = Math.min(nextMs, pending.deadlineMs)
+    }
+    if (nextMs < Infinity) this.#wakeAt(nextMs)
+  }
+
+  #watchIdle(): void {
+    const { idleMsMax, env } = this.#options
+    if (idleMsMax === undefined || this.#closedBy !== undefined) return
+    const idleMs = env.clock.monotonicMs() - this.#lastUsedMs
+    if (idleMs >= idleMsMax && this.#pending.size === 0) this.retire()
+    else
+      this.#idleTimer = env.timers.after(Math.max(1, idleMsMax - idleMs), () => this.#watchIdle())
   }
 
   #timedOut(api: AnyApi, timeoutMs: number): void {
@@ -214,6 +303,7 @@ export class Connection {
         `${this.address} did not answer ${api.name} within ${timeoutMs} ms`,
         {
           retriable: true,
+          broker: this.address,
         },
       ),
     )
@@ -223,6 +313,7 @@ export class Connection {
     const why = cause === undefined ? 'by the broker' : messageOf(cause)
     return clientError('CONNECTION_LOST', `${what} (${this.address}): ${why}`, {
       retriable: true,
+      broker: this.address,
       cause,
     })
   }
@@ -236,10 +327,9 @@ export class Connection {
   #fail(error: KafkaError): void {
     if (this.#closedBy !== undefined) return
     this.#closedBy = error
-    for (const pending of this.#pending.values()) {
-      pending.timer.cancel()
-      pending.reject(error)
-    }
+    this.#timer?.cancel()
+    this.#idleTimer?.cancel()
+    for (const pending of this.#pending.values()) pending.reject(error)
     this.#pending.clear()
   }
 }

@@ -1,14 +1,36 @@
 export { connect, Client, type ConnectOptions } from './client.ts'
+export { specialTimestamp } from './special-timestamp.ts'
 export {
   Admin,
-  specialTimestamp,
   type ConfigEntry,
   type ConfigSource,
   type FoundOffset,
   type NewTopic,
 } from './admin.ts'
 export type { BrokerAddress, ClusterMetadata, PartitionMetadata, TopicMetadata } from './cluster.ts'
-export { KafkaError, type KafkaErrorCode } from './errors.ts'
+export { KafkaError, type KafkaErrorCode, type KafkaErrorKind } from './errors.ts'
+export { Kafka, type KafkaHealth, type KafkaOptions } from './kafka.ts'
+export type { BaseSerde, OptionalSerde, Serde } from './serde.ts'
+export {
+  bytes,
+  int32,
+  int64,
+  json,
+  msgpack,
+  string,
+  uuid,
+  type SchemaIssue,
+  type SchemaResult,
+  type StandardSchema,
+} from './serdes.ts'
+export {
+  topic,
+  type HeaderSerdes,
+  type HeadersOf,
+  type Topic,
+  type TopicOptions,
+  type TopicPartition,
+} from './topic.ts'
 export type { FetchedPartition, FetchOptions, FetchPosition } from './fetcher.ts'
 export { murmur2, partitionOfKey, StickyPartitioner } from './partitioner.ts'
 export type { Acks, BatchToProduce, ProducedBatch } from './producer.ts'

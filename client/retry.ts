@@ -1,5 +1,5 @@
 import type { Env } from '../base/env.ts'
-import { KafkaError } from './errors.ts'
+import { KafkaError, orAborted, throwIfAborted } from './errors.ts'
 
 const backoffMsMin = 20
 const backoffMsMax = 1000
@@ -10,21 +10,69 @@ export interface RetryOptions {
   readonly timeoutMs: number
   /** Called between attempts, to forget what may have been wrong. */
   readonly beforeRetry: () => void
+  readonly signal?: AbortSignal | undefined
 }
 
 /** Calls `attempt` until it succeeds, fails for good, or time is up. Waits longer each time, and never the same. */
 export async function retry<T>(options: RetryOptions, attempt: () => Promise<T>): Promise<T> {
-  const { clock, random, timers } = options.env
+  const { signal } = options
+  const { clock, random } = options.env
   const deadlineMs = clock.monotonicMs() + options.timeoutMs
   for (let backoffMs = backoffMsMin; ; backoffMs = Math.min(2 * backoffMs, backoffMsMax)) {
+    throwIfAborted('The call', signal)
     try {
-      return await attempt()
+      return await orAborted('The call', attempt(), signal)
     } catch (error) {
       if (!(error instanceof KafkaError && error.retriable)) throw error
       const waitMs = backoffMs * (0.5 + random.fraction())
       if (clock.monotonicMs() + waitMs >= deadlineMs) throw error
-      await new Promise<void>((resolve) => timers.after(waitMs, resolve))
+      await sleep(options.env, waitMs, signal)
       options.beforeRetry()
     }
+  }
+}
+
+/** Keeps the process alive: somebody waits. Rejects when the signal fires. */
+export async function sleep(env: Env, delayMs: number, signal?: AbortSignal): Promise<void> {
+  let cancel = (): void => undefined
+  const slept = new Promise<void>((resolve) => {
+    const timer = env.timers.after(delayMs, resolve, { holdsProcess: true })
+    cancel = () => timer.cancel()
+  })
+  try {
+    await orAborted('The wait', slept, signal)
+  } finally {
+    cancel()
+  }
+}
+
+/** Waits that grow: 1, 2, 4, ... times the least, up to the most, each off by up to a fifth (Kafka's ExponentialBackoff). */
+export class Backoff {
+  readonly #env: Env
+  readonly #minMs: number
+  readonly #maxMs: number
+  #failures = 0
+
+  constructor(env: Env, { minMs, maxMs }: { minMs: number; maxMs: number }) {
+    this.#env = env
+    this.#minMs = minMs
+    this.#maxMs = maxMs
+  }
+
+  /** How often it failed since `succeeded`. */
+  get failures(): number {
+    return this.#failures
+  }
+
+  /** One more failure: how long to wait now. */
+  failed(): number {
+    const factor = 2 ** Math.min(this.#failures, 30)
+    this.#failures += 1
+    const waitMs = Math.min(this.#minMs * factor, this.#maxMs)
+    return waitMs * (0.8 + 0.4 * this.#env.random.fraction())
+  }
+
+  succeeded(): void {
+    this.#failures = 0
   }
 }

@@ -10,3 +10,18 @@ export interface Serde<T> {
   /** `bytes` is a view that is valid only during the call. */
   decode(bytes: Buffer): T
 }
+
+/** Of a header that a record may lack. */
+export interface OptionalSerde<T> extends Serde<T> {
+  readonly isOptional: true
+}
+
+/** A serde that can be made optional, for headers. */
+export interface BaseSerde<T> extends Serde<T> {
+  optional(): OptionalSerde<T>
+}
+
+/** The common shape of all that `serdes.ts` offers. */
+export function serde<T>(plain: Serde<T>): BaseSerde<T> {
+  return { ...plain, optional: () => ({ ...plain, isOptional: true }) }
+}

@@ -1,4 +1,5 @@
-import type { Serde } from './serde.ts'
+import type { OptionalSerde, Serde } from './serde.ts'
+import { bytes } from './serdes.ts'
 
 export type HeaderSerdes = Readonly<Record<string, Serde<unknown>>>
 
@@ -18,4 +19,46 @@ export interface Topic<Key = Buffer, Value = Buffer, Headers = Record<string, Bu
 export interface TopicPartition {
   readonly topic: string
   readonly partition: number
+}
+
+type ValueOf<S> = S extends Serde<infer T> ? T : never
+type OptionalKeys<H> = {
+  [K in keyof H]: H[K] extends OptionalSerde<unknown> ? K : never
+}[keyof H]
+
+/** The headers of a record, by the serdes of its topic. */
+export type HeadersOf<H extends HeaderSerdes> = string extends keyof H
+  ? Record<string, Buffer>
+  : { [K in Exclude<keyof H, OptionalKeys<H>>]: ValueOf<H[K]> } & {
+      [K in OptionalKeys<H>]?: ValueOf<H[K]> | undefined
+    }
+
+export interface TopicOptions<Key, Value, H extends HeaderSerdes> {
+  /** Bytes unless it is given. */
+  readonly key?: Serde<Key>
+  /** Bytes unless it is given. */
+  readonly value?: Serde<Value>
+  /** By name. A header whose serde is `optional()` may be missing. */
+  readonly headers?: H
+}
+
+const nameBytesMax = 249
+
+/** Describes a topic. Nothing is asked of a broker. */
+export function topic<Key = Buffer, Value = Buffer, H extends HeaderSerdes = HeaderSerdes>(
+  name: string,
+  options: TopicOptions<Key, Value, H> = {},
+): Topic<Key, Value, HeadersOf<H>> {
+  if (!/^[a-zA-Z0-9._-]+$/.test(name) || name.length > nameBytesMax || /^\.{1,2}$/.test(name)) {
+    throw new RangeError(
+      `"${name}" can't be a topic: letters, digits, ".", "_" and "-", ${nameBytesMax} at most`,
+    )
+  }
+  return Object.freeze({
+    name,
+    key: options.key ?? (bytes() as unknown as Serde<Key>),
+    value: options.value ?? (bytes() as unknown as Serde<Value>),
+    headers: options.headers ?? {},
+    partition: (index: number) => ({ topic: name, partition: index }),
+  })
 }

@@ -1,0 +1,102 @@
+import type { Env } from '../base/env.ts'
+import { createRealEnv } from '../base/real/real-env.ts'
+import { Admin } from './admin.ts'
+import { Cluster, type ClusterHealth } from './cluster.ts'
+import { clientError } from './errors.ts'
+import { checkOptions, duration, text, texts, unchecked } from './options.ts'
+
+export interface KafkaOptions {
+  /** "host:port" of some brokers; the others are learnt from them. */
+  readonly brokers: readonly string[]
+  /** Brokers log it and count by it. */
+  readonly clientId?: string | undefined
+  readonly connectTimeoutMs?: number | undefined
+  /** For one request. */
+  readonly requestTimeoutMs?: number | undefined
+  /** For one call of `admin()`, with all that it tries. */
+  readonly callTimeoutMs?: number | undefined
+  /** When what is known of a topic is asked for again, though nothing failed. */
+  readonly metadataMaxAgeMs?: number | undefined
+  /** Connections that nobody used for so long are closed, before the broker does. */
+  readonly connectionsMaxIdleMs?: number | undefined
+  readonly reconnectBackoffMs?: number | undefined
+  readonly reconnectBackoffMsMax?: number | undefined
+  readonly env?: Env | undefined
+}
+
+const kafkaRules = {
+  brokers: texts(),
+  clientId: text('millrace'),
+  connectTimeoutMs: duration(10_000),
+  requestTimeoutMs: duration(30_000),
+  callTimeoutMs: duration(60_000),
+  metadataMaxAgeMs: duration(300_000),
+  connectionsMaxIdleMs: duration(540_000),
+  reconnectBackoffMs: duration(50),
+  reconnectBackoffMsMax: duration(1000),
+  env: unchecked<Env>(createRealEnv),
+}
+
+/** What `close` ends: producers and consumers. */
+interface Closable {
+  close(): Promise<void>
+}
+
+export interface KafkaHealth extends ClusterHealth {
+  readonly state: 'idle' | 'connected' | 'disconnected' | 'closed'
+}
+
+/**
+ * One Kafka cluster. Nothing is dialled before something is asked of it. Producers, consumers and administration
+ * share what is known of the cluster; `close` ends them all, and so does `await using`.
+ */
+export class Kafka implements AsyncDisposable {
+  readonly env: Env
+  readonly cluster: Cluster
+  readonly #parts = new Set<Closable>()
+  #admin: Admin | undefined
+  #closing: Promise<void> | undefined
+
+  /** Throws `TypeError` and `RangeError` when options are wrong. */
+  constructor(options: KafkaOptions) {
+    const checked = checkOptions('Kafka client', options, kafkaRules)
+    this.env = checked.env
+    this.cluster = new Cluster({ ...checked, retryBootstrap: true })
+  }
+
+  admin(): Admin {
+    this.#refuseClosed()
+    this.#admin ??= new Admin(this.cluster)
+    return this.#admin
+  }
+
+  /** What is connected at the moment. Asks nobody. */
+  health(): KafkaHealth {
+    const health = this.cluster.health()
+    if (this.#closing !== undefined) return { state: 'closed', ...health }
+    const connected = health.brokers.some((broker) => broker.connected)
+    if (connected) return { state: 'connected', ...health }
+    return { state: health.lastError === undefined ? 'idle' : 'disconnected', ...health }
+  }
+
+  /** Closes producers (what they took is sent first), consumers (they leave their groups) and connections. */
+  close(): Promise<void> {
+    this.#closing ??= this.#closeAll()
+    return this.#closing
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close()
+  }
+
+  async #closeAll(): Promise<void> {
+    const results = await Promise.allSettled([...this.#parts].map((part) => part.close()))
+    await this.cluster.close()
+    for (const result of results) if (result.status === 'rejected') throw result.reason as Error
+  }
+
+  #refuseClosed(): void {
+    if (this.#closing === undefined) return
+    throw clientError('CLOSED', 'The Kafka client was closed', { retriable: false })
+  }
+}

@@ -1,0 +1,20 @@
+import { createRequire } from 'node:module'
+
+interface Msgpack {
+  pack(value: unknown): Buffer
+  unpack(bytes: Buffer): unknown
+}
+
+let loaded: Msgpack | undefined
+
+/** At the first use: most programs do without. */
+export function loadMsgpack(): Msgpack {
+  if (loaded === undefined) {
+    const { Packr } = createRequire(import.meta.url)('msgpackr') as {
+      Packr: new (options: { useRecords: boolean }) => Msgpack
+    }
+    // Plain MessagePack, which every other library reads: msgpackr's records are its own extension.
+    loaded = new Packr({ useRecords: false })
+  }
+  return loaded
+}
