@@ -4,10 +4,12 @@ import { handler as alterConfigs } from './handlers/alter-configs.ts'
 import { apiVersionsHandler, refuseApiVersionsVersion } from './handlers/api-versions.ts'
 import { handler as createPartitions } from './handlers/create-partitions.ts'
 import { handler as createTopics } from './handlers/create-topics.ts'
+import { handler as deleteGroups } from './handlers/delete-groups.ts'
 import { handler as deleteRecords } from './handlers/delete-records.ts'
 import { handler as deleteTopics } from './handlers/delete-topics.ts'
 import { handler as describeCluster } from './handlers/describe-cluster.ts'
 import { handler as describeConfigs } from './handlers/describe-configs.ts'
+import { handler as describeGroups } from './handlers/describe-groups.ts'
 import { handler as describeLogDirs } from './handlers/describe-log-dirs.ts'
 import { handler as describeProducers } from './handlers/describe-producers.ts'
 import { handler as describeTopicPartitions } from './handlers/describe-topic-partitions.ts'
@@ -16,8 +18,12 @@ import { handler as findCoordinator } from './handlers/find-coordinator.ts'
 import type { BrokerServices, Handler } from './handlers/handler.ts'
 import { handler as incrementalAlterConfigs } from './handlers/incremental-alter-configs.ts'
 import { handler as initProducerId } from './handlers/init-producer-id.ts'
+import { handler as listGroups } from './handlers/list-groups.ts'
 import { handler as listOffsets } from './handlers/list-offsets.ts'
 import { handler as metadata } from './handlers/metadata.ts'
+import { handler as offsetCommit } from './handlers/offset-commit.ts'
+import { handler as offsetDelete } from './handlers/offset-delete.ts'
+import { handler as offsetFetch } from './handlers/offset-fetch.ts'
 import { handler as offsetForLeaderEpoch } from './handlers/offset-for-leader-epoch.ts'
 import { handler as produce } from './handlers/produce.ts'
 
@@ -62,6 +68,12 @@ export function routesOf(broker: BrokerServices): Routes {
     describeCluster,
     describeProducers,
     describeTopicPartitions,
+    offsetCommit,
+    offsetFetch,
+    offsetDelete,
+    listGroups,
+    describeGroups,
+    deleteGroups,
   ]
   for (const handler of admin) add(handler as unknown as Handler<AnyApi>)
   return routes

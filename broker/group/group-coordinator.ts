@@ -26,7 +26,7 @@ export interface GroupCoordinatorOptions {
 }
 
 /** Longer ones are no keys for maps: V8 takes texts of more than 16,383 characters for equal until it has compared them. */
-const groupIdLengthMax = 16_383
+export const groupIdLengthMax = 16_383
 
 /**
  * The groups that this broker coordinates: one shard for each partition of `__consumer_offsets` that it leads.
@@ -177,4 +177,15 @@ export class GroupCoordinator {
       )
     })
   }
+}
+
+/** Each once, in order. Those that are too long to be compared cheaply are left as they are: nothing is known of them. */
+export function distinctGroupIds(groupIds: readonly string[]): string[] {
+  const seen = new Set<string>()
+  return groupIds.filter((groupId) => {
+    if (groupId.length > groupIdLengthMax) return true
+    if (seen.has(groupId)) return false
+    seen.add(groupId)
+    return true
+  })
 }

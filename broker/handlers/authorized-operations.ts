@@ -31,6 +31,14 @@ export const allTopicOperations = bits([
   operation.alterConfigs,
 ])
 
+export const allGroupOperations = bits([
+  operation.read,
+  operation.delete,
+  operation.describe,
+  operation.describeConfigs,
+  operation.alterConfigs,
+])
+
 export const allClusterOperations = bits([
   operation.create,
   operation.alter,
