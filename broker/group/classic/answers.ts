@@ -1,4 +1,4 @@
-import { errors, type ErrorInfo } from '../../../protocol/errors.ts'
+import type { ErrorInfo } from '../../../protocol/errors.ts'
 import type { JoinAnswer, SyncAnswer } from './classic-api.ts'
 
 export const emptyBytes: Buffer = Buffer.alloc(0)

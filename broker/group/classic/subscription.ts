@@ -4,6 +4,8 @@ import { ProtocolError } from '../../../protocol/bytes/protocol-error.ts'
 /** Of Kafka's own consumers: their subscriptions can be read. Others (Connect, Schema Registry) have formats of their own. */
 export const consumerProtocolType = 'consumer'
 
+const topicNameLengthMax = 249
+
 /**
  * Topics of a subscription of Kafka's consumers. All versions begin as version 0 does:
  *
@@ -17,7 +19,11 @@ export function subscribedTopicsOf(metadata: Buffer): Set<string> | undefined {
     reader.int16()
     const count = reader.arrayLength(2, 32)
     const topics = new Set<string>()
-    for (let index = 0; index < count; index++) topics.add(reader.string())
+    for (let index = 0; index < count; index++) {
+      const topic = reader.string()
+      // No topic has such a name; in a set, V8 would compare very long texts in full with each other.
+      if (topic.length <= topicNameLengthMax) topics.add(topic)
+    }
     return topics
   } catch (error) {
     if (error instanceof ProtocolError) return undefined
