@@ -3,13 +3,16 @@
  * Decompression never makes more than the caller allows, whatever the input declares of itself.
  */
 import { createRequire } from 'node:module'
-import { gunzipSync, gzipSync } from 'node:zlib'
+import { promisify } from 'node:util'
+import { gunzipSync, gzip, gzipSync, type ZlibOptions } from 'node:zlib'
 import { assert, unreachable } from '../../base/assert.ts'
-import { compressLz4, decompressLz4 } from './lz4.ts'
+import { compressLz4, compressLz4Aside, decompressLz4 } from './lz4.ts'
 import { CompressionError } from './compression-error.ts'
-import { compressZstd, decompressZstd } from './zstd.ts'
+import { compressZstd, compressZstdAside, decompressZstd } from './zstd.ts'
 
 export { CompressionError } from './compression-error.ts'
+
+const gzipAside = promisify<Buffer, ZlibOptions, Buffer>(gzip)
 
 export type CompressionCodec = 'none' | 'gzip' | 'snappy' | 'lz4' | 'zstd'
 
@@ -27,6 +30,31 @@ export function compress(codec: CompressionCodec, bytes: Buffer, level?: number)
       return compressLz4(bytes)
     case 'zstd':
       return compressZstd(bytes, level)
+    default:
+      return unreachable(codec)
+  }
+}
+
+/**
+ * The same, on another thread where the codec's package can: zstd below Node 22.15 can't.
+ * `bytes` must stay as they are until it is done.
+ */
+export async function compressAside(
+  codec: CompressionCodec,
+  bytes: Buffer,
+  level?: number,
+): Promise<Buffer> {
+  switch (codec) {
+    case 'gzip':
+      return gzipAside(bytes, level === undefined ? {} : { level })
+    case 'snappy':
+      return snappy().compress(bytes)
+    case 'lz4':
+      return compressLz4Aside(bytes)
+    case 'zstd':
+      return compressZstdAside(bytes, level)
+    case 'none':
+      return bytes
     default:
       return unreachable(codec)
   }
@@ -62,6 +90,7 @@ function decompressGzip(bytes: Buffer, bytesMax: number): Buffer {
 }
 
 interface Snappy {
+  compress(bytes: Buffer): Promise<Buffer>
   compressSync(bytes: Buffer): Buffer
   uncompressSync(bytes: Buffer): Buffer
 }

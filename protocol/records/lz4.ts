@@ -12,6 +12,7 @@ import { createRequire } from 'node:module'
 import { CompressionError } from './compression-error.ts'
 
 interface Lz4 {
+  compressFrame(bytes: Buffer): Promise<Buffer>
   compressFrameSync(bytes: Buffer): Buffer
   decompressFrameSync(bytes: Buffer): Buffer
 }
@@ -30,6 +31,11 @@ const growthMax = 255
 
 export function compressLz4(bytes: Buffer): Buffer {
   return lz4().compressFrameSync(bytes)
+}
+
+/** On another thread. */
+export function compressLz4Aside(bytes: Buffer): Promise<Buffer> {
+  return lz4().compressFrame(bytes)
 }
 
 export function decompressLz4(bytes: Buffer, bytesMax: number): Buffer {

@@ -14,6 +14,11 @@ import { CompressionError } from './compression-error.ts'
 
 /** Node has its own zstd since 22.15; its types for 20 don't know. */
 const native = zlib as {
+  readonly zstdCompress?: (
+    bytes: Buffer,
+    options: { params: Record<number, number> },
+    callback: (error: Error | null, result: Buffer) => void,
+  ) => void
   readonly zstdCompressSync?: (bytes: Buffer, options: { params: Record<number, number> }) => Buffer
   readonly zstdDecompressSync?: (bytes: Buffer, options: { maxOutputLength: number }) => Buffer
 }
@@ -64,6 +69,18 @@ export function compressZstd(bytes: Buffer, level = levelDefault): Buffer {
   stream.data(bytes, (chunk) => chunks.push(chunk))
   stream.end((chunk) => chunks.push(chunk))
   return Buffer.concat(chunks)
+}
+
+/** On another thread where Node can. */
+export async function compressZstdAside(bytes: Buffer, level = levelDefault): Promise<Buffer> {
+  const { zstdCompress } = native
+  if (zstdCompress === undefined) return compressZstd(bytes, level)
+  return new Promise((resolve, reject) => {
+    zstdCompress(bytes, { params: { [levelParameter]: level } }, (error, result) => {
+      if (error === null) resolve(result)
+      else reject(error)
+    })
+  })
 }
 
 export function decompressZstd(bytes: Buffer, bytesMax: number): Buffer {
