@@ -16,8 +16,11 @@ import { handler as describeTopicPartitions } from './handlers/describe-topic-pa
 import { handler as fetch } from './handlers/fetch.ts'
 import { handler as findCoordinator } from './handlers/find-coordinator.ts'
 import type { BrokerServices, Handler } from './handlers/handler.ts'
+import { handler as heartbeat } from './handlers/heartbeat.ts'
 import { handler as incrementalAlterConfigs } from './handlers/incremental-alter-configs.ts'
 import { handler as initProducerId } from './handlers/init-producer-id.ts'
+import { handler as joinGroup } from './handlers/join-group.ts'
+import { handler as leaveGroup } from './handlers/leave-group.ts'
 import { handler as listGroups } from './handlers/list-groups.ts'
 import { handler as listOffsets } from './handlers/list-offsets.ts'
 import { handler as metadata } from './handlers/metadata.ts'
@@ -26,6 +29,7 @@ import { handler as offsetDelete } from './handlers/offset-delete.ts'
 import { handler as offsetFetch } from './handlers/offset-fetch.ts'
 import { handler as offsetForLeaderEpoch } from './handlers/offset-for-leader-epoch.ts'
 import { handler as produce } from './handlers/produce.ts'
+import { handler as syncGroup } from './handlers/sync-group.ts'
 
 /** Every API that is served. What is not here is not advertised. */
 export function routesOf(broker: BrokerServices): Routes {
@@ -68,6 +72,10 @@ export function routesOf(broker: BrokerServices): Routes {
     describeCluster,
     describeProducers,
     describeTopicPartitions,
+    joinGroup,
+    syncGroup,
+    heartbeat,
+    leaveGroup,
     offsetCommit,
     offsetFetch,
     offsetDelete,
