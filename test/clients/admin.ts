@@ -85,6 +85,9 @@ async function withAdmin<T>(
 
 export interface FetchedRecord {
   readonly offset: number
+  readonly key: Buffer | null
+  readonly bytes: Buffer | null
+  /** The bytes as text. */
   readonly value: string
 }
 
@@ -96,7 +99,7 @@ interface LowLevelBroker {
       partitions: {
         partition: number
         highWatermark: string
-        messages: { offset: string; value: Buffer }[]
+        messages: { offset: string; key: Buffer | null; value: Buffer | null }[]
       }[]
     }[]
   }>
@@ -146,7 +149,13 @@ export class PartitionReader {
       })
       const answer = response.responses[0]!.partitions[0]!
       for (const message of answer.messages) {
-        const record = { offset: Number(message.offset), value: message.value.toString() }
+        const { key, value: bytes } = message
+        const record = {
+          offset: Number(message.offset),
+          key,
+          bytes,
+          value: bytes?.toString() ?? '',
+        }
         if (record.offset < position) continue
         records.push(record)
         position = record.offset + 1

@@ -8,7 +8,6 @@ import type { Readable, Writable } from 'node:stream'
 import { toolFlags } from '../clients/kafka.ts'
 import { clientsDirectory, jarsClasspath } from '../clients/places.ts'
 import { exitOf } from '../clients/processes.ts'
-import type { History } from './history.ts'
 
 export const loadClients = {
   java: ['java', ...toolFlags, '-cp', jarsClasspath, 'Client', 'load'],
@@ -17,10 +16,17 @@ export const loadClients = {
 
 export type LoadClientName = keyof typeof loadClients
 
+/** Who is told; a History is one. */
+export interface LoadListener {
+  readonly partitionCount: number
+  acknowledge(partition: number, offset: number, value: string): void
+  refuse(text: string): void
+}
+
 export interface LoadTarget {
   readonly brokers: string
   readonly topic: string
-  readonly history: History
+  readonly history: LoadListener
 }
 
 export class LoadClient {
