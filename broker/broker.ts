@@ -25,6 +25,7 @@ import type { LogConfig } from './log/log-config.ts'
 import type { ConnectionLimits } from './network/connection.ts'
 import { ConnectionRegistry, Listener } from './network/listener.ts'
 import { ReceiveMemory } from './network/receive-memory.ts'
+import type { Routes } from './network/route.ts'
 import { ProducerIds } from './handlers/producer-ids.ts'
 import { Partitions } from './replica/partitions.ts'
 
@@ -39,6 +40,8 @@ export interface BrokerOptions {
   readonly config?: BrokerConfig
   readonly env?: Env
   readonly logger?: Logger
+  /** Stands between connections and handlers: for tests that make requests fail. */
+  readonly intercept?: (routes: Routes) => Routes
   /** Told when the broker can't go on; the process should then stop. */
   readonly failed?: (error: unknown) => void
 }
@@ -116,6 +119,11 @@ export class Broker {
     return this.#controller.image.clusterId
   }
 
+  /** Closes every connection; clients may come back at once. */
+  disconnectClients(reason: string): void {
+    for (const listener of this.#listeners) listener.disconnect(reason)
+  }
+
   /** Takes no further requests, finishes those in progress, flushes, and marks the stop as clean. */
   stop(): Promise<void> {
     this.#stopping ??= this.#stop()
@@ -160,6 +168,7 @@ class Start {
   readonly #env: Env
   readonly #logger: Logger
   readonly #failed: (error: unknown) => void
+  readonly #intercept: (routes: Routes) => Routes
   readonly #offline = new Set<string>()
   /** Closes what was opened, last first. */
   readonly #undo: (() => Promise<void> | void)[] = []
@@ -169,6 +178,7 @@ class Start {
     this.#env = options.env ?? createRealEnv()
     this.#logger = options.logger ?? createLogger('info')
     this.#failed = options.failed ?? (() => undefined)
+    this.#intercept = options.intercept ?? ((routes) => routes)
   }
 
   async undo(): Promise<void> {
@@ -339,7 +349,7 @@ class Start {
 
   async #bind(services: BrokerServices): Promise<Listener[]> {
     const { config } = services
-    const routes = routesOf(services)
+    const routes = this.#intercept(routesOf(services))
     const memory = new ReceiveMemory(
       config.queuedMaxRequestBytes < 0 ? Number.MAX_SAFE_INTEGER : config.queuedMaxRequestBytes,
     )

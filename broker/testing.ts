@@ -1,45 +1,71 @@
 import type { Env } from '../base/env.ts'
-import { silentLogger, type Logger } from '../base/logger.ts'
+import type { Logger } from '../base/logger.ts'
 import { createRealEnv } from '../base/real/real-env.ts'
-import { Broker } from './broker.ts'
+import { connect } from '../client/client.ts'
+import { InlineBroker, type BrokerProcess } from './testing/process.ts'
+import { TestBroker, type TestTopic } from './testing/test-broker.ts'
+import { WorkerBroker } from './testing/worker-broker.ts'
+
+export type { Fault } from './testing/faults.ts'
+export {
+  TestBroker,
+  type GroupWait,
+  type TestMessage,
+  type TestRecord,
+  type TestTopic,
+  type WaitOptions,
+} from './testing/test-broker.ts'
 
 export interface TestBrokerOptions {
+  /** Made at the start, and made anew by `reset`. */
+  readonly topics?: Readonly<Record<string, TestTopic>>
   /** Kafka's property names; they override what a test broker sets itself. */
   readonly properties?: Readonly<Record<string, string>>
+  /** "inline": in this thread, the fastest. "worker": fake timers and a blocked event loop don't reach it. */
+  readonly isolation?: 'inline' | 'worker'
+  /** "memory": in a file system in memory where the machine has one (/dev/shm), else as "disk". */
+  readonly storage?: 'disk' | 'memory'
+  /** Inline only. */
   readonly logger?: Logger
+  /** Inline only. */
   readonly env?: Env
 }
 
-export interface TestBroker {
-  readonly broker: Broker
-  /** For a client's `bootstrap.servers` or `brokers`. */
-  readonly address: string
-  readonly dataDirectory: string
-  /** Stops the broker and removes its data. */
-  stop(): Promise<void>
-  [Symbol.asyncDispose](): Promise<void>
-}
+const memoryDirectory = '/dev/shm'
 
 /**
- * A broker in this process for the length of a test: a free port on the loopback interface, data in a new
- * folder that `stop` removes, no waiting for the disk.
+ * A broker for the length of a test: a free port on the loopback interface, data in a new folder that `stop` removes,
+ * no waiting for the disk, none for the first members of a group. It is no place for crash tests.
  */
 export async function startBroker(options: TestBrokerOptions = {}): Promise<TestBroker> {
   const env = options.env ?? createRealEnv()
-  const folder = process.env['TMPDIR'] ?? process.env['TEMP'] ?? '/tmp'
-  const dataDirectory = `${folder}/millrace-test-${env.random.bytes(8).toString('hex')}`
-  const properties = {
-    listeners: 'PLAINTEXT://127.0.0.1:0',
-    'log.dirs': dataDirectory,
-    'flush.policy': 'os',
-    ...options.properties,
+  const temporary = process.env['TMPDIR'] ?? process.env['TEMP'] ?? '/tmp'
+  const inMemory =
+    options.storage === 'memory' && env.disk.stat(memoryDirectory)?.directory === true
+  const start = {
+    properties: options.properties ?? {},
+    parentDirectory: inMemory ? memoryDirectory : temporary,
   }
-  const broker = await Broker.start({ properties, env, logger: options.logger ?? silentLogger })
-  const listener = broker.listeners[0]
-  const address = `${listener?.host ?? '127.0.0.1'}:${listener?.port ?? 0}`
-  const stop = async (): Promise<void> => {
-    await broker.stop()
-    await env.disk.removeTree(dataDirectory)
+  if (options.isolation === 'worker' && (options.logger ?? options.env) !== undefined) {
+    throw new RangeError('A broker in a worker has a logger and an environment of its own')
   }
-  return { broker, address, dataDirectory, stop, [Symbol.asyncDispose]: stop }
+  const inline =
+    options.isolation === 'worker'
+      ? undefined
+      : await InlineBroker.start({ ...start, env, logger: options.logger })
+  const broker: BrokerProcess = inline ?? (await WorkerBroker.start(start))
+  const client = await connect({ brokers: [broker.address], clientId: 'millrace-testing', env })
+  const test = new TestBroker({
+    process: broker,
+    broker: inline?.broker,
+    client,
+    topics: options.topics ?? {},
+    clock: env.clock,
+    timers: env.timers,
+    random: env.random,
+  })
+  for (const [name, topic] of Object.entries(options.topics ?? {})) {
+    await test.createTopic(name, topic)
+  }
+  return test
 }

@@ -3,7 +3,6 @@ import { errors } from '../protocol/errors.ts'
 import { ConsumerGroupDescribe } from '../protocol/messages/consumer-group-describe.ts'
 import { DeleteGroups } from '../protocol/messages/delete-groups.ts'
 import { DescribeGroups } from '../protocol/messages/describe-groups.ts'
-import { FindCoordinator } from '../protocol/messages/find-coordinator.ts'
 import { ListGroups } from '../protocol/messages/list-groups.ts'
 import { OffsetCommit } from '../protocol/messages/offset-commit.ts'
 import { OffsetDelete } from '../protocol/messages/offset-delete.ts'
@@ -11,6 +10,7 @@ import { OffsetFetch } from '../protocol/messages/offset-fetch.ts'
 import type { Cluster, TopicMetadata } from './cluster.ts'
 import type { Connection } from './connection.ts'
 import { clientError, refusal, throwIfRefused, KafkaError } from './errors.ts'
+import { Coordinator } from './group/coordinator.ts'
 import { decodeAssignment } from './group/consumer-protocol.ts'
 import { specialTimestamp } from './special-timestamp.ts'
 import type { TopicPartition } from './topic.ts'
@@ -94,9 +94,10 @@ export interface TopicQuestions {
   ): Promise<readonly { readonly partition: number; readonly offset: number }[]>
 }
 
-const groupKey = 0
 /** The last version that names topics; from 10 on it is their ids. */
 const lastVersionByName = 9
+/** From here OffsetFetch asks for many groups. */
+const firstVersionOfMany = 8
 /** From here a describe of an unknown group is an error instead of "Dead". */
 const groupIdNotFoundCode = errors.groupIdNotFound.code
 
@@ -134,12 +135,13 @@ export class GroupAdmin {
     return this.#cluster.retrying(async () => {
       const connection = await this.#coordinator(id)
       const version = connection.versionOf(OffsetFetch, lastVersionByName)
-      const response = await connection.send(OffsetFetch, version, {
-        groupId: id,
-        topics: null,
-        groups: [{ groupId: id, topics: null }],
-      })
-      const answer = version < 8 ? response : response.groups[0]
+      const one = { groupId: id, topics: null }
+      const response = await connection.send(
+        OffsetFetch,
+        version,
+        version < firstVersionOfMany ? one : { groups: [one] },
+      )
+      const answer = version < firstVersionOfMany ? response : response.groups[0]
       throwIfRefused(`Group ${id}`, answer?.errorCode ?? 0)
       const found: CommittedPartition[] = []
       for (const { name, partitions } of answer?.topics ?? []) {
@@ -274,19 +276,8 @@ export class GroupAdmin {
     }))
   }
 
-  async #coordinator(group: string): Promise<Connection> {
-    const connection = await this.#cluster.any()
-    const version = connection.versionOf(FindCoordinator)
-    const response = await connection.send(FindCoordinator, version, {
-      key: group,
-      keyType: groupKey,
-      coordinatorKeys: [group],
-    })
-    const answer = version < 4 ? response : response.coordinators[0]
-    if (answer === undefined) throw refusal(`Group ${group}`, -1)
-    throwIfRefused(`Group ${group}`, answer.errorCode, answer.errorMessage)
-    await this.#cluster.metadata([])
-    return this.#cluster.broker(answer.nodeId, 'requests')
+  #coordinator(groupId: string): Promise<Connection> {
+    return new Coordinator({ cluster: this.#cluster, groupId }).connection('requests')
   }
 
   async #boundsOf(

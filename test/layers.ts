@@ -34,6 +34,8 @@ export const layers: Readonly<Record<string, readonly string[]>> = {
     'broker/network',
     'broker/metadata',
   ],
+  // Helpers for other people's tests: broker and client in one place.
+  'broker/testing': ['base', 'protocol', 'broker', 'controller', 'client'],
   broker: ['base', 'protocol', 'broker', 'controller'],
   cli: ['base', 'protocol', 'broker', 'controller', 'client', 'cli'],
 }

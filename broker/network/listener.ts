@@ -137,7 +137,12 @@ export class Listener {
 
   /** Ends the connections that `drain` left open. */
   close(): void {
-    for (const connection of this.#own()) connection.close('the broker stops')
+    this.disconnect('the broker stops')
+  }
+
+  /** Ends all connections; others may come. */
+  disconnect(reason: string): void {
+    for (const connection of this.#own()) connection.close(reason)
   }
 
   get connectionCount(): number {
