@@ -1,6 +1,7 @@
 import { unreachable } from '../../base/assert.ts'
 import { errors } from '../../protocol/errors.ts'
 import { ClassicGroup } from './classic/classic-group.ts'
+import { ConsumerGroup } from './consumer/consumer-group.ts'
 import type { Group, GroupHost } from './group.ts'
 import type { ClassicGroupRecord, GroupRecord, OffsetCommitRecord } from './group-record.ts'
 import type { OffsetStore } from './offset-store.ts'
@@ -28,6 +29,7 @@ export function replayRecord(target: ReplayTarget, record: GroupRecord): void {
     case 'consumerGroupTargetMember':
     case 'consumerGroupCurrent':
     case 'consumerGroupRegex':
+      ConsumerGroup.replayInto(target.groups, target, record)
       return
     default:
       unreachable(record)
