@@ -138,6 +138,11 @@ export class ConsumerRecord<
     }
   }
 
+  /** Whether it came with this assignment of its partition. */
+  isOf(source: RecordSource): boolean {
+    return this.source === source
+  }
+
   /** The key as it travelled. */
   get keyView(): Buffer | null {
     return this.keyBytes < 0 ? null : this.bytes.subarray(this.keyAt, this.keyAt + this.keyBytes)

@@ -1,0 +1,372 @@
+import { deferred, type Deferred } from '../../base/deferred.ts'
+import type { Env, Timer } from '../../base/env.ts'
+import { KafkaError } from '../errors.ts'
+import { sendDeadLetter, type DeadLetterSender } from './dead-letter.ts'
+import type { FetchEngine } from './fetch-engine.ts'
+import { PartitionWork, type Task } from './partition-work.ts'
+import type { Partition } from './partition.ts'
+import type { AnyRecord } from './record.ts'
+import type { RunSettings } from './run-options.ts'
+import type { StatusEvent } from './status.ts'
+import type { Stream } from './streams.ts'
+
+/** What a handler gets beside the record. */
+export interface HandlerContext {
+  /** Aborted when the partition is revoked or lost, or the consumer closes. */
+  readonly signal: AbortSignal
+  /** 1 at first. */
+  readonly attempt: number
+}
+
+export type Handler<R> = (record: R, context: HandlerContext) => unknown
+
+export interface RunnerOptions {
+  readonly env: Env
+  readonly engine: FetchEngine
+  readonly settings: RunSettings
+  readonly group: string | undefined
+  readonly deadLetters: DeadLetterSender | undefined
+  readonly handler: Handler<AnyRecord>
+  readonly report: (event: StatusEvent) => void
+}
+
+/** Records of one partition that are taken up while an older one is still at work. */
+const windowMin = 1000
+const turnMsMax = 8
+
+/**
+ * Calls a handler for every record, several at a time. What is done of a partition is what is done without a gap.
+ *
+ * I1: at most `concurrency` handlers are at work.
+ * I2: of one lane, a partition or a key, at most one record is at work or waits to be tried again.
+ */
+export class Runner implements Stream {
+  readonly #options: RunnerOptions
+  readonly #works = new Map<Partition, PartitionWork>()
+  readonly #running = new Set<Task>()
+  /** Waiting to be tried again. */
+  readonly #pausing = new Map<Task, Timer>()
+  /** Free to run, before anything new is taken up. */
+  readonly #ready: Task[] = []
+  readonly #lanes = new Map<string, Task[]>()
+  readonly #windowMax: number
+  readonly #handedBack = new Set<{ partitions: ReadonlySet<Partition>; over: Deferred<void> }>()
+  #wakeup: Deferred<void> | undefined
+  #listening = false
+  #stopping = false
+  #failure: Error | undefined
+  #stuck: Task | undefined
+  #turnMs = 0
+
+  constructor(options: RunnerOptions) {
+    this.#options = options
+    this.#windowMax = Math.max(windowMin, 4 * options.settings.concurrency)
+  }
+
+  /** Resolves when it was stopped and all handlers are through. Rejects with the failure that no retry got over. */
+  async run(): Promise<void> {
+    const { settings, env } = this.#options
+    const { signal } = settings
+    const stop = (): void => this.stop()
+    signal?.addEventListener('abort', stop, { once: true })
+    if (signal?.aborted === true) this.stop()
+    this.#turnMs = env.clock.monotonicMs()
+    try {
+      while (!this.#stopping || this.#running.size > 0) {
+        if (!this.#stopping) this.#fill()
+        if (this.#stopping && this.#running.size === 0) break
+        await (this.#overdue() ? this.#turn() : this.#wait())
+      }
+    } finally {
+      signal?.removeEventListener('abort', stop)
+      this.#leave()
+    }
+    if (this.#failure !== undefined) throw this.#failure
+  }
+
+  /** No record is taken up any more. */
+  stop(): void {
+    this.#stopping = true
+    for (const timer of this.#pausing.values()) timer.cancel()
+    this.#pausing.clear()
+    this.#wake()
+  }
+
+  /** Whether handlers get on; one that takes too long is reported once. */
+  progressing(): boolean {
+    const [oldest] = this.#running
+    if (oldest === undefined) return true
+    const forMs = this.#options.env.clock.monotonicMs() - oldest.startedMs
+    if (forMs < this.#options.settings.maxPollIntervalMs) return true
+    if (this.#stuck !== oldest) {
+      this.#stuck = oldest
+      this.#options.report({ type: 'handler-stuck', record: placeOf(oldest.record), forMs })
+    }
+    return false
+  }
+
+  handedBack(partitions: ReadonlySet<Partition>): Promise<void> | undefined {
+    if (!this.#busyWith(partitions)) return undefined
+    const over = deferred<void>()
+    this.#handedBack.add({ partitions, over })
+    return over.promise
+  }
+
+  #busyWith(partitions: ReadonlySet<Partition>): boolean {
+    for (const task of this.#running) if (partitions.has(task.work.partition)) return true
+    return false
+  }
+
+  #fill(): void {
+    const { concurrency } = this.#options.settings
+    try {
+      while (this.#running.size < concurrency && !this.#stopping && !this.#overdue()) {
+        const task = this.#next()
+        if (task === undefined) return
+        this.#start(task)
+      }
+    } catch (error) {
+      this.#fail(error)
+    }
+  }
+
+  /** Throws what stops the consumer. */
+  #next(): Task | undefined {
+    for (;;) {
+      const waiting = this.#ready.shift()
+      if (waiting !== undefined) {
+        if (waiting.work.current) return waiting
+        this.#leaveLane(waiting)
+        continue
+      }
+      const pulled = this.#pull()
+      if (pulled !== 'nothing') {
+        if (pulled === undefined) continue
+        return pulled
+      }
+      const delivery = this.#options.engine.take()
+      if (delivery === undefined) return undefined
+      const { partition, version } = delivery
+      partition.held = true
+      let work = this.#works.get(partition)
+      if (work === undefined || work.version !== version) {
+        work = new PartitionWork(partition, version)
+        this.#works.set(partition, work)
+      }
+      work.open(delivery)
+    }
+  }
+
+  /** A record that may run; undefined: one was taken that must wait for its lane. */
+  #pull(): Task | undefined | 'nothing' {
+    const { order } = this.#options.settings
+    for (const [partition, work] of this.#works) {
+      if (!work.current) {
+        this.#forget(partition, work)
+        continue
+      }
+      if (partition.paused || !work.hasMore) continue
+      if (work.outstanding >= (order === 'partition' ? 1 : this.#windowMax)) continue
+      const task = work.take()
+      if (task === undefined) {
+        this.#options.engine.release(partition)
+        continue
+      }
+      // To the end of the line.
+      this.#works.delete(partition)
+      this.#works.set(partition, work)
+      return this.#admit(task) ? task : undefined
+    }
+    return 'nothing'
+  }
+
+  /** Whether the record's lane is free. */
+  #admit(task: Task): boolean {
+    if (this.#options.settings.order !== 'key') return true
+    const key = task.record.keyView
+    if (key === null) return true
+    task.lane = `${task.work.partition.name} ${task.work.version} ${key.toString('latin1')}`
+    const lane = this.#lanes.get(task.lane)
+    if (lane === undefined) {
+      this.#lanes.set(task.lane, [])
+      return true
+    }
+    lane.push(task)
+    return false
+  }
+
+  #leaveLane(task: Task): void {
+    if (task.lane === undefined) return
+    const next = this.#lanes.get(task.lane)?.shift()
+    if (next === undefined) this.#lanes.delete(task.lane)
+    else this.#ready.push(next)
+  }
+
+  #start(task: Task): void {
+    task.startedMs = this.#options.env.clock.monotonicMs()
+    task.attempt += 1
+    this.#running.add(task)
+    let result: unknown
+    try {
+      result = this.#options.handler(task.record, task)
+    } catch (error) {
+      this.#handlerFailed(task, error)
+      return
+    }
+    if (!isThenable(result)) {
+      this.#done(task)
+      return
+    }
+    result.then(
+      () => this.#done(task),
+      (error: unknown) => this.#handlerFailed(task, error),
+    )
+  }
+
+  #done(task: Task): void {
+    task.work.finish(task)
+    this.#release(task)
+    this.#leaveLane(task)
+  }
+
+  /** The task is not at work any more. */
+  #release(task: Task): void {
+    this.#running.delete(task)
+    for (const each of this.#handedBack) {
+      if (this.#busyWith(each.partitions)) continue
+      this.#handedBack.delete(each)
+      each.over.resolve()
+    }
+    this.#wake()
+  }
+
+  #handlerFailed(task: Task, thrown: unknown): void {
+    const error = thrown instanceof Error ? thrown : new Error(String(thrown))
+    const { settings, report } = this.#options
+    if (!task.work.current) {
+      this.#release(task)
+      this.#leaveLane(task)
+      return
+    }
+    report({
+      type: 'handler-failed',
+      record: placeOf(task.record),
+      attempt: task.attempt,
+      error,
+    })
+    if (task.attempt < settings.attempts && !isHopeless(error)) this.#tryAgainLater(task)
+    else if (settings.deadLetter === undefined) {
+      this.#release(task)
+      this.#fail(error)
+    } else void this.#bury(task, error, settings.deadLetter)
+  }
+
+  /** Its lane waits with it, others go on. */
+  #tryAgainLater(task: Task): void {
+    const { env, settings } = this.#options
+    const { initialMs, maxMs, exponential } = settings
+    const grownMs = exponential ? initialMs * 2 ** Math.min(task.attempt - 1, 30) : initialMs
+    const inMs = Math.min(grownMs, maxMs) * (0.75 + env.random.fraction() / 4)
+    this.#release(task)
+    if (this.#stopping) return
+    const timer = env.timers.after(inMs, () => {
+      this.#pausing.delete(task)
+      this.#ready.push(task)
+      this.#wake()
+    })
+    this.#pausing.set(task, timer)
+  }
+
+  /** Never rejects. */
+  async #bury(task: Task, error: Error, topic: string): Promise<void> {
+    const { env, deadLetters, group, report } = this.#options
+    const { record, attempt: attempts } = task
+    try {
+      if (deadLetters === undefined) throw error
+      const retrying = (cause: Error, inMs: number): void =>
+        report({ type: 'retrying', error: cause, inMs })
+      const sender = deadLetters
+      await sendDeadLetter({ env, sender, topic, group, record, error, attempts, retrying })
+      report({ type: 'dead-letter', record: placeOf(record), topic })
+      this.#done(task)
+    } catch (failure) {
+      this.#release(task)
+      this.#leaveLane(task)
+      if (task.work.current) this.#fail(failure)
+    }
+  }
+
+  #fail(thrown: unknown): void {
+    this.#failure ??= thrown instanceof Error ? thrown : new Error(String(thrown))
+    this.stop()
+  }
+
+  /** What was taken up and not done is there for the next reader. */
+  #leave(): void {
+    for (const [partition, work] of this.#works) this.#forget(partition, work)
+    for (const { over } of this.#handedBack) over.resolve()
+    this.#handedBack.clear()
+  }
+
+  #forget(partition: Partition, work: PartitionWork): void {
+    this.#works.delete(partition)
+    if (partition.progress === work) partition.progress = undefined
+    const { engine } = this.#options
+    if (work.current) work.giveBack(engine)
+    if (!partition.removed) engine.release(partition)
+  }
+
+  #overdue(): boolean {
+    return this.#options.env.clock.monotonicMs() - this.#turnMs > turnMsMax
+  }
+
+  async #turn(): Promise<void> {
+    const { env } = this.#options
+    await new Promise<void>((resolve) => env.timers.soon(resolve))
+    this.#turnMs = env.clock.monotonicMs()
+  }
+
+  async #wait(): Promise<void> {
+    if (
+      !this.#stopping &&
+      !this.#listening &&
+      this.#running.size < this.#options.settings.concurrency
+    ) {
+      this.#listening = true
+      void this.#options.engine.ready().then(() => {
+        this.#listening = false
+        this.#wake()
+      })
+    }
+    this.#wakeup ??= deferred<void>()
+    await this.#wakeup.promise
+  }
+
+  #wake(): void {
+    const wakeup = this.#wakeup
+    this.#wakeup = undefined
+    wakeup?.resolve()
+  }
+}
+
+function placeOf({ topic, partition, offset }: AnyRecord): {
+  topic: string
+  partition: number
+  offset: number
+} {
+  return { topic, partition, offset }
+}
+
+/** Bytes that don't parse now won't parse later. */
+function isHopeless(error: Error): boolean {
+  return error instanceof KafkaError && (error.code === 'SERDE' || error.code === 'CORRUPT_DATA')
+}
+
+function isThenable(value: unknown): value is PromiseLike<unknown> {
+  return (
+    typeof value === 'object' &&
+    value !== null &&
+    'then' in value &&
+    typeof value.then === 'function'
+  )
+}
