@@ -2,6 +2,8 @@ import type { AnyApi } from '../protocol/schema/api.ts'
 import type { Route, Routes } from './network/route.ts'
 import { handler as alterConfigs } from './handlers/alter-configs.ts'
 import { apiVersionsHandler, refuseApiVersionsVersion } from './handlers/api-versions.ts'
+import { handler as consumerGroupDescribe } from './handlers/consumer-group-describe.ts'
+import { handler as consumerGroupHeartbeat } from './handlers/consumer-group-heartbeat.ts'
 import { handler as createPartitions } from './handlers/create-partitions.ts'
 import { handler as createTopics } from './handlers/create-topics.ts'
 import { handler as deleteGroups } from './handlers/delete-groups.ts'
@@ -82,6 +84,8 @@ export function routesOf(broker: BrokerServices): Routes {
     listGroups,
     describeGroups,
     deleteGroups,
+    consumerGroupHeartbeat,
+    consumerGroupDescribe,
   ]
   for (const handler of admin) add(handler as unknown as Handler<AnyApi>)
   return routes

@@ -73,6 +73,7 @@ export class ClusterImage {
   readonly features = new Map<string, number>()
   readonly #topicConfigs = new Map<string, Map<string, string>>()
   readonly #brokerConfigs = new Map<string, Map<string, string>>()
+  readonly #groupConfigs = new Map<string, Map<string, string>>()
   /** Topics whose names have '.' or '_', by the name with '_' for both. */
   readonly #collisions = new Map<string, string>()
   #partitionCount = 0
@@ -105,6 +106,11 @@ export class ClusterImage {
     return this.#brokerConfigs.get(String(broker)) ?? noOverrides
   }
 
+  /** What was set on a consumer group, whether it exists or not. */
+  groupOverrides(group: string): ReadonlyMap<string, string> {
+    return this.#groupConfigs.get(group) ?? noOverrides
+  }
+
   apply(offset: number, records: readonly MetadataRecord[]): void {
     assert(offset > this.offset, 'I1: offsets of metadata ascend')
     for (const record of records) this.#apply(record)
@@ -130,6 +136,7 @@ export class ClusterImage {
     }
     yield* configRecords('topic', this.#topicConfigs)
     yield* configRecords('broker', this.#brokerConfigs)
+    yield* configRecords('group', this.#groupConfigs)
   }
 
   #apply(record: MetadataRecord): void {
@@ -224,10 +231,21 @@ export class ClusterImage {
     return topic.partitions as PartitionImage[]
   }
 
+  #configsOf(type: ConfigRecord['resourceType']): Map<string, Map<string, string>> {
+    switch (type) {
+      case 'topic':
+        return this.#topicConfigs
+      case 'broker':
+        return this.#brokerConfigs
+      case 'group':
+        return this.#groupConfigs
+    }
+  }
+
   #configure(record: ConfigRecord): void {
     const { resourceType, resource, name, value } = record
     if (resourceType === 'topic') assert(this.topicsByName.has(resource), 'I3: the topic exists')
-    const configs = resourceType === 'topic' ? this.#topicConfigs : this.#brokerConfigs
+    const configs = this.#configsOf(resourceType)
     const overrides = configs.get(resource) ?? new Map<string, string>()
     if (value === null) overrides.delete(name)
     else overrides.set(name, value)

@@ -71,7 +71,9 @@ export class Partitions {
         const topic = image.topicsById.get(record.topicId)
         const states = record.type === 'partition' ? [record] : record.changes
         for (const state of states) if (topic !== undefined) this.#openPartition(topic, state)
-      } else if (record.type === 'config') this.#configure(record.resourceType, record.resource)
+      } else if (record.type === 'config' && record.resourceType !== 'group') {
+        this.#configure(record.resourceType, record.resource)
+      }
     }
   }
 

@@ -1,6 +1,11 @@
 import { Packr } from 'msgpackr'
 import type { Uuid } from '../../base/uuid.ts'
-import type { ListenerAddress, MetadataRecord, PartitionState } from './records.ts'
+import type {
+  ConfigResourceType,
+  ListenerAddress,
+  MetadataRecord,
+  PartitionState,
+} from './records.ts'
 
 /**
  * Metadata records as msgpack arrays `[type, version, ...fields]`. Ids are 16 bytes, numbers are safe integers.
@@ -12,7 +17,7 @@ import type { ListenerAddress, MetadataRecord, PartitionState } from './records.
  *    5  removeTopic      id
  *    6  partition        topicId, [index, replicas, isr, leader, leaderEpoch, partitionEpoch]
  *    7  partitionChange  topicId, [[index, replicas, isr, leader, leaderEpoch, partitionEpoch]...]
- *    8  config           resource type (2 topic, 4 broker), resource, name, value
+ *    8  config           resource type (2 topic, 4 broker, 32 group), resource, name, value
  *   12  producerIds      brokerId, brokerEpoch, nextProducerId
  *   13  feature          name, level
  *   14  epochStart       epoch, controllerId
@@ -44,7 +49,7 @@ export function unpackValue(bytes: Uint8Array): unknown {
   }
 }
 
-const resourceTypeNumbers = { topic: 2, broker: 4 } as const
+const resourceTypeNumbers = { topic: 2, broker: 4, group: 32 } as const
 
 /** The array form, to be packed by the caller together with others. */
 export function encodeRecord(record: MetadataRecord): unknown[] {
@@ -199,9 +204,10 @@ function flagsFrom(bits: number): BrokerFlags {
   return { fenced: (bits & 1) !== 0, inControlledShutdown: (bits & 2) !== 0 }
 }
 
-function resourceTypeFrom(number: number): 'topic' | 'broker' {
+function resourceTypeFrom(number: number): ConfigResourceType {
   if (number === resourceTypeNumbers.topic) return 'topic'
   if (number === resourceTypeNumbers.broker) return 'broker'
+  if (number === resourceTypeNumbers.group) return 'group'
   throw new MetadataFormatError(`The metadata log configures a resource of unknown type ${number}`)
 }
 

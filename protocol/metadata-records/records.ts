@@ -88,7 +88,7 @@ export interface PartitionChangeRecord {
   readonly changes: readonly PartitionState[]
 }
 
-export type ConfigResourceType = 'topic' | 'broker'
+export type ConfigResourceType = 'topic' | 'broker' | 'group'
 
 export interface ConfigRecord {
   readonly type: 'config'
