@@ -92,6 +92,11 @@ export class DerivedState {
     this.#snapshots.removeAbove(offset)
   }
 
+  /** The log is about to be cleaned up to `offset`: what was derived from the batches before can't go on from there. */
+  discardSnapshotsBelow(offset: number): void {
+    this.#snapshots.removeBelow(offset)
+  }
+
   /** A log that begins and ends at `offset`. */
   clear(offset: number): void {
     this.#epochs = new LeaderEpochs()

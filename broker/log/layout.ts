@@ -5,6 +5,8 @@
  *     00000000000000000042.log        batches from offset 42 on; likewise .index .timeindex .txnindex
  *     00000000000000000042.snapshot   producers as they were before offset 42
  *     <one of these>.deleted          removed file.delete.delay.ms later, or at the next start
+ *     <one of these>.cleaned          written by the cleaner, not part of the log yet
+ *     00000000000000000042.swap       the cleaned segment 42 takes the place of others (segment-swap.ts)
  *     leader-epoch-checkpoint  partition.metadata
  *     00000000000000000042.summary    what the segment's indexes hold (segment-summary.ts); Kafka ignores it
  *   <topic>-<partition>.<uuid>-delete/   a deleted topic's partition
@@ -19,6 +21,9 @@ export const lockFileName = '.lock'
 export type SegmentFileKind = 'log' | 'index' | 'timeindex' | 'txnindex' | 'snapshot' | 'summary'
 
 const segmentFilePattern = /^(\d{20})\.(log|index|timeindex|txnindex|snapshot|summary)$/
+/** What the cleaner's files end with until they are swapped in. */
+export const cleanedSuffix = '.cleaned'
+const swapPattern = /^(\d{20})\.swap$/
 /** A crash in the middle of a delete, or of Kafka's cleaner, leaves these. */
 const leftoverPattern = /^\d{20}\.[a-z]+\.(deleted|cleaned|swap|tmp)$|\.tmp$/
 const partitionPattern = /^([a-zA-Z0-9._-]{1,249})-(0|[1-9]\d{0,9})$/
@@ -75,4 +80,13 @@ export function parseSegmentFileName(
 /** Nobody will ever need this file. */
 export function isLeftoverFileName(name: string): boolean {
   return leftoverPattern.test(name)
+}
+
+/** Says which segments a cleaned one replaces. */
+export function swapFileName(baseOffset: number): string {
+  return `${segmentFileName(baseOffset, 'log').slice(0, -'.log'.length)}.swap`
+}
+
+export function isSwapFileName(name: string): boolean {
+  return swapPattern.test(name)
 }

@@ -9,15 +9,9 @@ import {
 } from './layout.ts'
 import { LogSegments } from './log-segments.ts'
 import { readSummary, type SegmentPaths } from './segment-indexes.ts'
+import { completeSwaps, segmentFileKinds } from './segment-swap-files.ts'
 import { Segment, type SegmentOwner } from './segment.ts'
 
-const segmentFileKinds: readonly SegmentFileKind[] = [
-  'log',
-  'index',
-  'timeindex',
-  'txnindex',
-  'summary',
-]
 /** Out of file descriptors: others will be closed soon. */
 const retryMs = 50
 
@@ -41,7 +35,7 @@ export class LogFiles {
     this.#owner = owner
     const baseOffsets: number[] = []
     const snapshotOffsets: number[] = []
-    for (const name of disk.list(owner.path)) {
+    for (const name of completeSwaps(disk, owner.path)) {
       const file = parseSegmentFileName(name)
       if (file?.kind === 'log') baseOffsets.push(file.baseOffset)
       else if (file?.kind === 'snapshot') snapshotOffsets.push(file.baseOffset)
@@ -162,6 +156,14 @@ export class LogFiles {
       this.#unsynced.delete(segment)
       segment.release()
       this.#doomed.push(segment)
+    }
+  }
+
+  /** Segments whose place another one has taken, together with their files. */
+  replaced(segments: readonly Segment[]): void {
+    for (const segment of segments) {
+      this.#unsynced.delete(segment)
+      segment.release()
     }
   }
 

@@ -84,4 +84,14 @@ export class LogSegments {
     this.#closedBytes = 0
     return this.#segments.splice(0, this.#segments.length, segment)
   }
+
+  /** `segment`, closed, takes the place of `count` closed ones from `index` on. */
+  replace(index: number, count: number, segment: Segment): void {
+    assert(count > 0 && index + count < this.#segments.length, 'the active segment stays')
+    assert(!segment.isActive, 'I1: only the last segment is active')
+    assert(segment.baseOffset === this.at(index).baseOffset, 'I1: base offsets increase')
+    for (const removed of this.#segments.splice(index, count, segment))
+      this.#closedBytes -= removed.sizeBytes
+    this.#closedBytes += segment.sizeBytes
+  }
 }

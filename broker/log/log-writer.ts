@@ -161,7 +161,7 @@ export class LogWriter {
     if (nextOffsetOf(header) - 1 - active.baseOffset > relativeOffsetMax) return true
     const { indexes } = active
     if (indexes.isFull) return true
-    const rollMs = this.#log.owner.config.segmentMs - this.#rollJitterMs
+    const rollMs = segmentMsMax(this.#log.owner.config) - this.#rollJitterMs
     if (indexes.firstTimestamp >= 0) return header.maxTimestamp - indexes.firstTimestamp > rollMs
     return this.#log.owner.resources.env.clock.wallMs() - active.lastAppendMs() > rollMs
   }
@@ -194,4 +194,9 @@ export class LogWriter {
       logStartOffset: this.#log.owner.logStartOffset,
     }
   }
+}
+
+/** A compacted log rolls so early that max.compaction.lag.ms can be kept: only closed segments are cleaned. */
+function segmentMsMax({ segmentMs, maxCompactionLagMs, cleanupPolicy }: LogConfig): number {
+  return cleanupPolicy.compact ? Math.min(segmentMs, maxCompactionLagMs) : segmentMs
 }

@@ -25,6 +25,7 @@ import { LogWriter } from './log-writer.ts'
 import type { ActiveProducer, ProducerState } from './producer-state.ts'
 import { recoverSegments } from './recovery.ts'
 import { countBelow, countExpired } from './retention.ts'
+import { SegmentSwap } from './segment-swap.ts'
 import type { SegmentOwner } from './segment.ts'
 import { firstRecordSince, greatestTimestamp, type TimestampedOffset } from './time-lookup.ts'
 
@@ -51,6 +52,8 @@ export class PartitionLog implements SegmentOwner {
   readonly topic: string
   readonly partition: number
   readonly resources: LogResources
+  /** For the cleaner. */
+  readonly swap: SegmentSwap
   readonly #events: LogEvents<PartitionLog>
   readonly #files: LogFiles
   readonly #segments: LogSegments
@@ -98,6 +101,7 @@ export class PartitionLog implements SegmentOwner {
       written: (nextOffset, bytes) => this.#written(nextOffset, bytes),
     })
     this.#flusher = new Flusher(this, resources.env.timers, this.#recoveryPoint)
+    this.swap = new SegmentSwap(this, this.#files, this.#derived)
   }
 
   /** Zero when the folder came without one. */
@@ -150,9 +154,14 @@ export class PartitionLog implements SegmentOwner {
     return this.#derived.epochs
   }
 
+  /** Neither closed nor failed. */
+  get isUsable(): boolean {
+    return this.#failure === undefined
+  }
+
   /** Something was appended that is not durable yet, or not checkpointed. */
   get needsCheckpoint(): boolean {
-    return this.#failure === undefined && this.#recoveryPoint < this.#nextOffset
+    return this.isUsable && this.#recoveryPoint < this.#nextOffset
   }
 
   /** When the oldest batch came that is not synced yet, monotonic. */
@@ -175,7 +184,9 @@ export class PartitionLog implements SegmentOwner {
   }
 
   epochAt(offset: number): number | undefined {
-    return this.#reader.locate(offset)?.header.leaderEpoch
+    const header = this.#reader.locate(offset)?.header
+    // Compaction may have removed the batch: the next one can be of another epoch.
+    return header !== undefined && header.baseOffset <= offset ? header.leaderEpoch : undefined
   }
 
   /**
@@ -206,17 +217,12 @@ export class PartitionLog implements SegmentOwner {
       if (read.kind === 'batches')
         return { ok: true, payload: read.payload, nextOffset: read.nextOffset }
       if (read.kind === 'nothing') return { ok: true, payload: undefined, nextOffset: offset }
-      this.resources.logger.error(
-        { log: this.path, offset, problem: read.problem },
-        'A log is damaged',
-      )
+      const { logger } = this.resources
+      logger.error({ log: this.path, offset, problem: read.problem }, 'A log is damaged')
       return { ok: false, error: errors.corruptMessage, message: `${this.path}: ${read.problem}` }
     } catch (error) {
-      return {
-        ok: false,
-        error: errors.kafkaStorageError,
-        message: this.#storageError(error).message,
-      }
+      const { message } = this.#storageError(error)
+      return { ok: false, error: errors.kafkaStorageError, message }
     }
   }
 
@@ -282,7 +288,7 @@ export class PartitionLog implements SegmentOwner {
     await this.#files.sync()
   }
 
-  /** For the flusher: whatever was written may be lost. */
+  /** For the flusher and the cleaner: whatever was written may be lost. */
   syncFailed(error: StorageError): void {
     this.fail(error)
     this.#events.failed(error)
@@ -400,6 +406,7 @@ export class PartitionLog implements SegmentOwner {
   /** Cuts off everything from `offset` on; a batch that holds it goes as a whole. Throws `StorageError`. */
   truncateTo(offset: number): void {
     if (offset >= this.#nextOffset) return
+    this.swap.settleNow()
     this.#cuts++
     this.#lowerRecoveryPoint(offset)
     this.#reader.forget()
@@ -484,10 +491,8 @@ export class PartitionLog implements SegmentOwner {
   /** A full disk, or too many open files, pass; a disk that can't write or read (EIO) is given up. */
   #storageError(error: unknown): StorageError {
     if (!(error instanceof StorageError)) throw error
-    this.resources.logger.error(
-      { err: error, log: this.path },
-      'A log could not be written or read',
-    )
+    const { logger } = this.resources
+    logger.error({ err: error, log: this.path }, 'A log could not be written or read')
     if (error.code === 'EIO') this.#events.failed(error)
     return error
   }

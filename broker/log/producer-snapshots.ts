@@ -51,6 +51,11 @@ export class ProducerSnapshots {
     this.#remove((other) => other > offset)
   }
 
+  /** The log was cleaned up to there: these tell of transactions whose end may be gone. Throws `StorageError`. */
+  removeBelow(offset: number): void {
+    this.#remove((other) => other < offset)
+  }
+
   /** Those at segment borders and the newest two are worth keeping. */
   removeStale(isBorder: (offset: number) => boolean): void {
     const kept = this.#offsets.slice(-2)

@@ -46,6 +46,8 @@ export interface ActiveProducer {
   readonly producerEpoch: number
   readonly lastSequence: number
   readonly lastTimestamp: number
+  /** Last offset of its last data batch; -1: none of this epoch is known. */
+  readonly lastDataOffset: number
   readonly coordinatorEpoch: number
   /** -1: no transaction is open. */
   readonly currentTxnStartOffset: number
@@ -219,6 +221,7 @@ export class ProducerState {
       producerEpoch: entry.epoch,
       lastSequence: entry.lastSequence,
       lastTimestamp: entry.lastTimestamp,
+      lastDataOffset: entry.lastOffset,
       coordinatorEpoch: entry.coordinatorEpoch,
       currentTxnStartOffset: entry.transactionFirstOffset,
     }))

@@ -21,7 +21,8 @@ export function countExpired(input: RetentionInput): number {
   for (const segment of input.segments.slice(count)) {
     const isActive = count === input.segments.length - 1
     const endOffset = input.segments[count + 1]?.baseOffset ?? input.nextOffset
-    if (segment.sizeBytes === 0 || endOffset > input.offsetMax) break
+    // A closed one without batches is what cleaning left.
+    if ((isActive && segment.sizeBytes === 0) || endOffset > input.offsetMax) break
     const isTooMuch =
       !isActive &&
       input.config.retentionBytes >= 0 &&
