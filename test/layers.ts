@@ -10,7 +10,14 @@ export const layers: Readonly<Record<string, readonly string[]>> = {
   'broker/network': ['base', 'protocol'],
   'broker/replica': ['base', 'protocol', 'broker/log', 'broker/metadata'],
   'broker/group/group-properties': ['base'],
-  'broker/group': ['base', 'protocol', 'broker/log', 'broker/metadata', 'broker/replica'],
+  'broker/group': [
+    'base',
+    'protocol',
+    'broker/group/group-properties',
+    'broker/log',
+    'broker/metadata',
+    'broker/replica',
+  ],
   'broker/handlers': [
     'base',
     'broker/group',

@@ -43,6 +43,8 @@ export class GroupCoordinator {
   readonly #deletedMeanwhile = new Map<GroupShard, string[]>()
   /** Names of all topics: a record of a deletion has the id only. */
   readonly #topicNames = new Map<Uuid, string>()
+  /** One shard is loaded after the other: all at once would leave others no turn. */
+  #loads: Promise<void> = Promise.resolve()
   #closed = false
 
   constructor(options: GroupCoordinatorOptions) {
@@ -146,8 +148,9 @@ export class GroupCoordinator {
     const { env, config, image, logger } = this.#options
     const shard = new GroupShard({ env, config, image, logger, partition })
     this.#shards.set(index, shard)
-    const loaded = loadShard(shard)
-    if (loaded !== undefined) void loaded.then(() => this.#loaded(shard))
+    const { log } = partition
+    if (log.logStartOffset === log.nextOffset) shard.activate(log.nextOffset)
+    else this.#loads = this.#loads.then(() => loadShard(shard)).then(() => this.#loaded(shard))
   }
 
   /** Topics may have been deleted while it was read. */

@@ -22,15 +22,10 @@ const sliceMs = 8
 const warningsMax = 10
 
 /**
- * Makes the shard active, at once when there is nothing to read. It stays without service when the log can't be read, and
- * stops when the shard is closed meanwhile. Never rejects.
+ * Makes the shard active. It stays without service when the log can't be read, and is left alone when it is closed
+ * meanwhile. Never rejects.
  */
-export function loadShard(shard: GroupShard): Promise<void> | undefined {
-  const { log } = shard.partition
-  if (log.logStartOffset === log.nextOffset) {
-    shard.activate(log.nextOffset)
-    return undefined
-  }
+export function loadShard(shard: GroupShard): Promise<void> {
   return new ShardLoader(shard).run()
 }
 
@@ -52,15 +47,12 @@ class ShardLoader {
     const startedMs = clock.monotonicMs()
     const endOffset = log.nextOffset
     let offset = log.logStartOffset
-    let sliceEndMs = startedMs + sliceMs
     while (offset < endOffset) {
-      const nextOffset = this.#readSome(offset, endOffset, sliceEndMs)
-      if (nextOffset === undefined) return
-      offset = nextOffset
-      if (clock.monotonicMs() < sliceEndMs) continue
       await new Promise<void>((resolve) => timers.soon(resolve))
       if (shard.state !== 'loading') return // re-check: awaited
-      sliceEndMs = clock.monotonicMs() + sliceMs
+      const nextOffset = this.#slice(offset, endOffset)
+      if (nextOffset === undefined) return
+      offset = nextOffset
     }
     if (this.#skippedCount > warningsMax) {
       shard.logger.warn(
@@ -81,6 +73,16 @@ class ShardLoader {
   }
 
   /** Where to go on; undefined when the log is damaged. */
+  #slice(offset: number, endOffset: number): number | undefined {
+    const { clock } = this.#shard.env
+    const sliceEndMs = clock.monotonicMs() + sliceMs
+    let next: number | undefined = offset
+    do next = this.#readSome(next, endOffset, sliceEndMs)
+    while (next !== undefined && next < endOffset && clock.monotonicMs() < sliceEndMs)
+    return next
+  }
+
+  /** Up to the end of one read, or of the slice. */
   #readSome(offset: number, endOffset: number, sliceEndMs: number): number | undefined {
     const { partition, logger, env } = this.#shard
     const read = partition.log.read(offset, {

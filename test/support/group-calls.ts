@@ -84,7 +84,7 @@ export class GroupCalls {
   }
 
   async #openLogs(): Promise<LogDirectories> {
-    const { flushPolicy = 'ack', logConfig = {} } = this.#options
+    const { flushPolicy = 'os', logConfig = {} } = this.#options
     const configOf = (): LogConfig => ({ ...defaultLogConfig, ...logConfig })
     this.#logs = await open(this.machine, {
       ...logOptions(this.machine.env, { flushPolicy }),

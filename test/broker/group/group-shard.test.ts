@@ -16,7 +16,7 @@ import { GroupCalls, type GroupCallsOptions } from '../../support/group-calls.ts
 import { Seeded } from '../log/seeded.ts'
 
 async function opened(options?: GroupCallsOptions): Promise<GroupCalls> {
-  const calls = await GroupCalls.open(options)
+  const calls = await GroupCalls.open({ flushPolicy: 'ack', ...options })
   calls.addTopic('topic', 4)
   await calls.call(findCoordinator, 4, { keyType: 0, coordinatorKeys: [''] })
   return calls

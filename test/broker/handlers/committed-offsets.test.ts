@@ -11,7 +11,7 @@ import type { RequestInputOf } from '../../../protocol/schema/api.ts'
 import { GroupCalls, type GroupCallsOptions } from '../../support/group-calls.ts'
 
 async function opened(options?: GroupCallsOptions): Promise<GroupCalls> {
-  const calls = await GroupCalls.open(options)
+  const calls = await GroupCalls.open({ flushPolicy: 'ack', ...options })
   calls.addTopic('topic', 2)
   await calls.call(findCoordinator, 4, { keyType: 0, coordinatorKeys: ['group'] })
   return calls

@@ -41,7 +41,7 @@ function classicRecord(group: string, options: { members?: boolean } = {}): Clas
 
 /** Groups "simple" (offsets only), "stable" (one member) and "empty" (its members left). */
 async function opened(options?: GroupCallsOptions): Promise<GroupCalls> {
-  const calls = await GroupCalls.open(options)
+  const calls = await GroupCalls.open({ flushPolicy: 'ack', ...options })
   calls.addTopic('topic')
   calls.addTopic('other')
   await calls.call(findCoordinator, 4, { keyType: 0, coordinatorKeys: [''] })

@@ -68,23 +68,6 @@ for (const [title, request, error] of refusals) {
   })
 }
 
-t.test('coordinator: one answer per key from v4, one in all before', async (t) => {
-  const broker = await HandlerCalls.open()
-  const group = errors.coordinatorNotAvailable.code
-  for (let version = 0; version <= 3; version++) {
-    const response = await broker.call(findCoordinator, version, { key: 'g' })
-    t.match(response, { errorCode: group, nodeId: -1, host: '', port: -1 })
-    if (version >= 1) t.match(response.errorMessage, /groups/)
-  }
-  for (let version = 4; version <= 6; version++) {
-    const response = await broker.call(findCoordinator, version, { coordinatorKeys: ['a', 'b'] })
-    t.match(response.coordinators, [
-      { key: 'a', errorCode: group, errorMessage: /groups/ },
-      { key: 'b', errorCode: group },
-    ])
-  }
-})
-
 t.test('coordinator: transactions end a client at once, unknown types are refused', async (t) => {
   const broker = await HandlerCalls.open()
   const answerTo = async (version: number, keyType: number): Promise<unknown> => {
