@@ -11,6 +11,8 @@ import type { FetchSettings } from './settings.ts'
 
 export type FetchAnswer = ResponseOf<typeof Fetch>['responses'][number]['partitions'][number]
 
+export type Endpoints = ResponseOf<typeof Fetch>['nodeEndpoints']
+
 /** What a fetcher needs of the engine. */
 export interface FetchHost {
   readonly env: Env
@@ -22,7 +24,7 @@ export interface FetchHost {
     readonly full: boolean
     readonly bytesMax: number
   }
-  received(broker: number, asked: Asked, answer: FetchAnswer): void
+  received(broker: number, asked: Asked, answer: FetchAnswer, endpoints: Endpoints): void
   /** All of the partitions asked for are waiting for `inMs`. */
   failed(broker: number, error: Error, inMs: number): void
 }
@@ -85,7 +87,8 @@ export class BrokerFetcher {
       for (const topic of response.responses) {
         for (const answer of topic.partitions) {
           const asked = this.#session.find(topic, answer.partitionIndex)
-          if (asked !== undefined && !this.#closed) this.#host.received(this.broker, asked, answer)
+          if (asked !== undefined && !this.#closed)
+            this.#host.received(this.broker, asked, answer, response.nodeEndpoints)
         }
       }
       this.#waitMs = full && response.responses.length === 0 ? 2 * this.#waitMs : shortWaitMs

@@ -3,7 +3,12 @@ import type { Env } from '../../base/env.ts'
 import type { Cluster } from '../cluster.ts'
 import { KafkaError, refusal } from '../errors.ts'
 import type { TopicPartition } from '../topic.ts'
-import { BrokerFetcher, type FetchAnswer, type FetchHost } from './broker-fetcher.ts'
+import {
+  BrokerFetcher,
+  type Endpoints,
+  type FetchAnswer,
+  type FetchHost,
+} from './broker-fetcher.ts'
 import { Chunk, type Prepared } from './chunk.ts'
 import { nameOf, outOfRange } from './failures.ts'
 import type { Asked } from './fetch-session.ts'
@@ -228,13 +233,13 @@ export class FetchEngine implements FetchHost, PositionsHost {
     return { partitions, full, bytesMax }
   }
 
-  received(broker: number, asked: Asked, answer: FetchAnswer): void {
+  received(broker: number, asked: Asked, answer: FetchAnswer, endpoints: Endpoints): void {
     const { partition } = asked
     // I2 of Partition: an answer to an older question.
     if (partition.removed || partition.version !== asked.version) return
     if (partition.fetchOffset !== asked.offset) return
     if (answer.errorCode !== 0) {
-      this.#refused(partition, broker, answer)
+      this.#refused(partition, broker, answer, endpoints)
       return
     }
     partition.backoffMs = 0
@@ -260,7 +265,7 @@ export class FetchEngine implements FetchHost, PositionsHost {
     this.#enqueue(partition)
   }
 
-  #refused(partition: Partition, broker: number, answer: FetchAnswer): void {
+  #refused(partition: Partition, broker: number, answer: FetchAnswer, endpoints: Endpoints): void {
     const error = refusal(`Fetch of ${partition.name}`, answer.errorCode)
     if (answer.errorCode === offsetOutOfRangeCode) {
       const fromFollower = partition.preferredReplica === broker
@@ -280,11 +285,18 @@ export class FetchEngine implements FetchHost, PositionsHost {
       return
     }
     partition.preferredReplica = -1
-    const { leaderId, leaderEpoch } = answer.currentLeader ?? { leaderId: -1, leaderEpoch: -1 }
-    // KIP-951: the broker says who leads now; where that one is, only metadata tells if we don't know yet.
-    if (leaderId >= 0 && leaderEpoch > partition.leaderEpoch) {
-      learnLeader(partition, leaderId, leaderEpoch)
+    // KIP-951: the broker says who leads now, and where that one is.
+    const leader = answer.currentLeader
+    if (
+      leader !== undefined &&
+      leader.leaderId >= 0 &&
+      leader.leaderEpoch > partition.leaderEpoch
+    ) {
+      this.cluster.learnLeader(partition.topic, partition.partition, leader, endpoints)
+      learnLeader(partition, leader.leaderId, leader.leaderEpoch)
       this.#ensureFetchers()
+      this.#positions.kick()
+      return
     }
     this.#backOff(partition)
     this.report({ type: 'failed', error })

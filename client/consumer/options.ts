@@ -1,4 +1,5 @@
 import { nearestOf } from '../../base/nearest.ts'
+import type { AssignorName } from '../group/assignors/assignors.ts'
 import type { FetchSettings } from './settings.ts'
 
 export type Isolation = 'read_committed' | 'read_uncommitted'
@@ -16,7 +17,8 @@ export interface ConsumerOptions {
   /** A static member keeps its partitions over a restart. */
   readonly instanceId?: string
   readonly rackId?: string
-  readonly assignors?: readonly string[]
+  /** Of the classic protocol, the preferred one first. Default cooperative-sticky. */
+  readonly assignors?: readonly AssignorName[]
   /** Under KIP-848; undefined leaves it to the broker. */
   readonly serverAssignor?: string
   readonly sessionTimeoutMs?: number
@@ -159,10 +161,14 @@ function autoCommitIntervalOf(
 }
 
 function checkedReset(reset: OffsetReset): OffsetReset {
-  if (typeof reset === 'object')
-    return { durationMs: integer('offsetReset.durationMs', reset.durationMs, 0, 0) }
+  if (typeof reset === 'object') return { durationMs: checkedDuration(reset.durationMs) }
   if (reset === 'earliest' || reset === 'latest' || reset === 'none') return reset
   throw new RangeError(
     `offsetReset is "${String(reset)}": earliest, latest, none or { durationMs } is expected`,
   )
+}
+
+function checkedDuration(durationMs: number): number {
+  if (Number.isSafeInteger(durationMs) && durationMs >= 0) return durationMs
+  throw new RangeError(`offsetReset.durationMs is ${String(durationMs)}: whole milliseconds`)
 }
