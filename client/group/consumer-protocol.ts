@@ -11,7 +11,7 @@
 import { Reader } from '../../protocol/bytes/reader.ts'
 import { Writer } from '../../protocol/bytes/writer.ts'
 import type { TopicPartition } from '../topic.ts'
-import { byTopic } from './partitions.ts'
+import { byTopic, comparePartitions, compareText } from './partitions.ts'
 
 export const consumerProtocolType = 'consumer'
 export const noGeneration = -1
@@ -26,13 +26,16 @@ export interface MemberSubscription {
   readonly rackId: string | null
 }
 
+/** Sorted: a coordinator compares the bytes to see whether anything changed. */
 export function encodeSubscription(subscription: MemberSubscription, version = versionMax): Buffer {
   const writer = new Writer()
   writer.int16(version)
-  writer.int32(subscription.topics.length)
-  for (const topic of subscription.topics) writer.string(topic)
+  const topics = subscription.topics.toSorted(compareText)
+  writer.int32(topics.length)
+  for (const topic of topics) writer.string(topic)
   nullableBytes(writer, subscription.userData)
-  if (version >= 1) writePartitions(writer, subscription.ownedPartitions)
+  if (version >= 1)
+    writePartitions(writer, subscription.ownedPartitions.toSorted(comparePartitions))
   if (version >= 2) writer.int32(subscription.generation)
   if (version >= 3) {
     if (subscription.rackId === null) writer.int16(-1)
