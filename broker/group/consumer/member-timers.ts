@@ -45,7 +45,7 @@ export class MemberTimers {
   }
 
   cancelAll(): void {
-    for (const memberId of [...this.#pending.keys()]) this.cancelMember(memberId)
+    for (const memberId of this.#pending.keys()) this.cancelMember(memberId)
   }
 
   #forget(memberId: string, kind: TimerKind): void {

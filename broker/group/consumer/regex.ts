@@ -39,7 +39,7 @@ export function estimatedSize(regex: string): number {
   let size = 0
   let atom = 0
   for (let index = 0; index < regex.length; index++) {
-    switch (regex[index]) {
+    switch (regex.charAt(index)) {
       case '(':
         outer.push(size)
         size = 0

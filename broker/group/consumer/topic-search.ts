@@ -27,7 +27,7 @@ export async function findTopics(
   const topics: string[] = []
   let untilMs = env.clock.monotonicMs() + sliceMs
   let looked = 0
-  for (const { name, internal } of [...image.topicsByName.values()]) {
+  for (const { name, internal } of image.topicsByName.values()) {
     if (!internal && pattern.matches(name)) topics.push(name)
     if (++looked % namesPerLook !== 0 || env.clock.monotonicMs() < untilMs) continue
     await new Promise<void>((resolve) => {
