@@ -321,13 +321,14 @@ export class Cluster {
   learnLeader(
     topic: string,
     index: number,
-    { leaderId, leaderEpoch }: { readonly leaderId: number; readonly leaderEpoch: number },
+    leader: { readonly leaderId: number; readonly leaderEpoch: number } | undefined,
     endpoints: readonly NodeEndpoint[],
   ): boolean {
     const known = this.#topics.get(topic)
     const partition = known?.metadata.partitions[index]
-    if (known === undefined || partition === undefined || leaderId < 0) return false
-    if (leaderEpoch <= partition.leaderEpoch) return false
+    if (known === undefined || partition === undefined || leader === undefined) return false
+    const { leaderId, leaderEpoch } = leader
+    if (leaderId < 0 || leaderEpoch <= partition.leaderEpoch) return false
     if (endpoints.length > 0) {
       const brokers = new Map(this.#brokers)
       for (const { nodeId: id, host, port, rack } of endpoints)

@@ -32,6 +32,15 @@ export {
   type TopicPartition,
 } from './topic.ts'
 export type { FetchedPartition, FetchOptions, FetchPosition } from './fetcher.ts'
+export {
+  BatchError,
+  type FailedMessage,
+  type RecordMetadata,
+  type SentRange,
+} from './producer/delivery.ts'
+export type { HeadersInput, PlainHeader } from './producer/headers.ts'
+export type { Partitioner, ProducerOptions, RecordToPlace } from './producer/options.ts'
+export { Producer, type Message } from './producer/producer.ts'
 export { murmur2, partitionOfKey, StickyPartitioner } from './partitioner.ts'
 export type { Acks, BatchToProduce, ProducedBatch } from './producer.ts'
 export {

@@ -3,6 +3,8 @@ import { createRealEnv } from '../base/real/real-env.ts'
 import { Admin } from './admin.ts'
 import { Cluster, type ClusterHealth } from './cluster.ts'
 import { clientError } from './errors.ts'
+import type { ProducerOptions } from './producer/options.ts'
+import { Producer } from './producer/producer.ts'
 import { checkOptions, duration, text, texts, unchecked } from './options.ts'
 
 export interface KafkaOptions {
@@ -68,6 +70,19 @@ export class Kafka implements AsyncDisposable {
     this.#refuseClosed()
     this.#admin ??= new Admin(this.cluster)
     return this.#admin
+  }
+
+  /** Throws `TypeError` and `RangeError` when options are wrong. Nothing is dialled before a record is sent. */
+  producer(options?: ProducerOptions): Producer {
+    this.#refuseClosed()
+    const { cluster } = this
+    const producer: Producer = new Producer({
+      cluster,
+      options,
+      closed: () => this.#parts.delete(producer),
+    })
+    this.#parts.add(producer)
+    return producer
   }
 
   /** What is connected at the moment. Asks nobody. */

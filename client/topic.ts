@@ -3,6 +3,9 @@ import { bytes } from './serdes.ts'
 
 export type HeaderSerdes = Readonly<Record<string, Serde<unknown>>>
 
+/** Of a topic whose headers have no types. */
+export const noHeaderSerdes: HeaderSerdes = Object.freeze({})
+
 /** The name of a topic and how its keys, values and headers travel: made once, used by producers and consumers. */
 export interface Topic<Key = Buffer, Value = Buffer, Headers = Record<string, Buffer>> {
   readonly name: string
@@ -58,7 +61,7 @@ export function topic<Key = Buffer, Value = Buffer, H extends HeaderSerdes = Hea
     name,
     key: options.key ?? (bytes() as unknown as Serde<Key>),
     value: options.value ?? (bytes() as unknown as Serde<Value>),
-    headers: options.headers ?? {},
+    headers: options.headers ?? noHeaderSerdes,
     partition: (index: number) => ({ topic: name, partition: index }),
   })
 }

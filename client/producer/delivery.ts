@@ -1,0 +1,247 @@
+import { assert } from '../../base/assert.ts'
+import { deferred, type Deferred } from '../../base/deferred.ts'
+import { KafkaError } from '../errors.ts'
+import type { ProducerBatch } from './batch.ts'
+
+/** Where a record was written. */
+export interface RecordMetadata {
+  readonly topic: string
+  readonly partition: number
+  /** -1: unknown, as with acks=0. */
+  readonly offset: number
+  /** Milliseconds since 1970: the broker's clock where the topic says so, else the record's own. */
+  readonly timestamp: number
+}
+
+/** The topic writer that a delivery comes from. */
+export interface DeliveryOrigin {
+  readonly name: string
+  noteUnclaimed(error: KafkaError): void
+  claimedLate(error: KafkaError): void
+}
+
+/**
+ * What `send` returns: a promise of one record's place that is made when somebody asks for it, since thousands of
+ * records share the one outcome of their batch. A failure that nobody asked for is told by `flush`.
+ */
+export class Delivery implements Promise<RecordMetadata> {
+  // One is made for every record: `#private` fields would double its cost.
+  declare private readonly origin: DeliveryOrigin
+  declare private partition: number
+  declare private timestamp: number
+  declare private batch: ProducerBatch | undefined
+  declare private index: number
+  /** Before it has a batch: settled when it gets one, or never will. */
+  declare private placed: Deferred<undefined> | undefined
+  declare private failure: KafkaError | undefined
+  declare private claimed: boolean
+
+  constructor(origin: DeliveryOrigin) {
+    this.origin = origin
+    this.partition = -1
+    this.timestamp = 0
+    this.batch = undefined
+    this.index = 0
+    this.placed = undefined
+    this.failure = undefined
+    this.claimed = false
+  }
+
+  get [Symbol.toStringTag](): string {
+    return 'Delivery'
+  }
+
+  /** The record has become the last one of a batch. */
+  place(batch: ProducerBatch, partition: number, timestamp: number): void {
+    this.batch = batch
+    this.index = batch.recordCount - 1
+    this.partition = partition
+    this.timestamp = timestamp
+    if (this.claimed) batch.claimed += 1
+    this.placed?.resolve(undefined)
+  }
+
+  /** It will never have a batch. */
+  fail(error: KafkaError): void {
+    this.failure = error
+    if (!this.claimed) this.origin.noteUnclaimed(error)
+    this.placed?.resolve(undefined)
+  }
+
+  // oxlint-disable-next-line unicorn/no-thenable -- it is a promise
+  then<A = RecordMetadata, B = never>(
+    onFulfilled?: ((value: RecordMetadata) => A | PromiseLike<A>) | null,
+    // oxlint-disable-next-line typescript/no-explicit-any -- as in the promise that this is
+    onRejected?: ((reason: any) => B | PromiseLike<B>) | null,
+  ): Promise<A | B> {
+    const batch = this.batch
+    if (!this.claimed) this.#claim()
+    const known = batch === undefined ? this.#unplaced() : batch.done
+    return known.then(() => {
+      let metadata: RecordMetadata
+      try {
+        metadata = this.#result()
+      } catch (error) {
+        if (onRejected === undefined || onRejected === null) throw error
+        return onRejected(error)
+      }
+      return onFulfilled === undefined || onFulfilled === null
+        ? (metadata as unknown as A)
+        : onFulfilled(metadata)
+    })
+  }
+
+  catch<B = never>(
+    // oxlint-disable-next-line typescript/no-explicit-any -- as in the promise that this is
+    onRejected?: ((reason: any) => B | PromiseLike<B>) | null,
+  ): Promise<RecordMetadata | B> {
+    return this.then(undefined, onRejected)
+  }
+
+  finally(onFinally?: (() => void) | null): Promise<RecordMetadata> {
+    return this.then().finally(onFinally)
+  }
+
+  #claim(): void {
+    this.claimed = true
+    if (this.failure !== undefined) this.origin.claimedLate(this.failure)
+    const { batch } = this
+    if (batch === undefined) return
+    batch.claimed += 1
+    if (batch.outcome instanceof KafkaError) this.origin.claimedLate(batch.outcome)
+  }
+
+  async #unplaced(): Promise<undefined> {
+    if (this.failure !== undefined) return undefined
+    this.placed ??= deferred<undefined>()
+    await this.placed.promise
+    return this.batch?.done
+  }
+
+  #result(): RecordMetadata {
+    if (this.failure !== undefined) throw this.failure
+    assert(this.batch !== undefined, 'a record that did not fail has a batch')
+    const { outcome, index } = this.batch.outcomeOf(this.index)
+    if (outcome instanceof KafkaError) throw outcome
+    return {
+      topic: this.origin.name,
+      partition: this.partition,
+      offset: outcome.baseOffset < 0 ? -1 : outcome.baseOffset + index,
+      timestamp: outcome.logAppendTimeMs < 0 ? this.timestamp : outcome.logAppendTimeMs,
+    }
+  }
+}
+
+/** Records of a `sendBatch` that lie behind one another in a partition. */
+export interface SentRange {
+  readonly topic: string
+  readonly partition: number
+  /** Of the first; -1: unknown. */
+  readonly baseOffset: number
+  readonly recordCount: number
+}
+
+export interface FailedMessage {
+  /** In what was given to `sendBatch`. */
+  readonly index: number
+  readonly error: KafkaError
+}
+
+/** Some messages of a `sendBatch` could not be written; the others were. */
+export class BatchError extends KafkaError {
+  override readonly name = 'BatchError'
+  readonly failed: readonly FailedMessage[]
+  readonly sent: readonly SentRange[]
+
+  constructor(failed: readonly FailedMessage[], sent: readonly SentRange[]) {
+    const first = failed[0]?.error
+    super(
+      'PARTIAL_FAILURE',
+      `${failed.length} messages were not written, the first because: ${first?.message ?? ''}`,
+      {
+        retriable: failed.every(({ error }) => error.retriable),
+        kind: first?.kind,
+        topic: first?.topic,
+        cause: first,
+      },
+    )
+    this.failed = failed
+    this.sent = sent
+  }
+}
+
+/** Messages that lie behind one another both in their batch and in what was given. */
+interface Run {
+  readonly position: number
+  readonly index: number
+  count: number
+}
+
+interface Share {
+  readonly batch: ProducerBatch
+  readonly partition: number
+  readonly runs: Run[]
+}
+
+/** The messages of one `sendBatch`, by the batches that they went into. */
+export class SendGroup {
+  readonly #topic: string
+  readonly #shares: Share[] = []
+  readonly #failed: FailedMessage[] = []
+  readonly #sent: SentRange[] = []
+
+  constructor(topic: string) {
+    this.#topic = topic
+  }
+
+  /** The message with this index has become the last record of a batch. */
+  place(batch: ProducerBatch, partition: number, index: number): void {
+    if (batch.lastGroup !== this) {
+      batch.lastGroup = this
+      batch.lastSlot = this.#shares.length
+      this.#shares.push({ batch, partition, runs: [] })
+    }
+    batch.claimed += 1
+    const runs = this.#shares[batch.lastSlot]?.runs
+    const position = batch.recordCount - 1
+    const run = runs?.[runs.length - 1]
+    if (
+      run !== undefined &&
+      position - run.position === run.count &&
+      index - run.index === run.count
+    )
+      run.count += 1
+    else runs?.push({ position, index, count: 1 })
+  }
+
+  fail(index: number, error: KafkaError): void {
+    this.#failed.push({ index, error })
+  }
+
+  /** Waits for all. Rejects with `BatchError` when any failed. */
+  async settled(): Promise<readonly SentRange[]> {
+    for (const { batch, partition, runs } of this.#shares) {
+      if (batch.outcome === undefined) await batch.done
+      for (const run of runs) this.#collect(batch, partition, run)
+    }
+    if (this.#failed.length === 0) return this.#sent
+    this.#failed.sort((left, right) => left.index - right.index)
+    throw new BatchError(this.#failed, this.#sent)
+  }
+
+  /** A batch that was split tells of each of its parts. */
+  #collect(batch: ProducerBatch, partition: number, run: Run): void {
+    for (let at = 0; at < run.count;) {
+      const { outcome, index, recordCount } = batch.outcomeOf(run.position + at)
+      const count = Math.min(run.count - at, recordCount - index)
+      if (outcome instanceof KafkaError) {
+        for (let each = 0; each < count; each++)
+          this.#failed.push({ index: run.index + at + each, error: outcome })
+      } else {
+        const baseOffset = outcome.baseOffset < 0 ? -1 : outcome.baseOffset + index
+        this.#sent.push({ topic: this.#topic, partition, baseOffset, recordCount: count })
+      }
+      at += count
+    }
+  }
+}

@@ -1,0 +1,291 @@
+import type { Timer } from '../../base/env.ts'
+import {
+  recordBytesMax,
+  type RecordBytes,
+  type RecordHeaderInput,
+} from '../../protocol/records/record-writer.ts'
+import { batchHeaderBytes } from '../../protocol/records/batch.ts'
+import type { Cluster, TopicMetadata } from '../cluster.ts'
+import { clientError, KafkaError } from '../errors.ts'
+import { partitionOfKeyBytes } from '../partitioner.ts'
+import { Backoff, sleep } from '../retry.ts'
+import { ProducerBatch, rethrow } from './batch.ts'
+import type { BufferPool } from './buffer-pool.ts'
+import type { ProducerSettings } from './options.ts'
+import { PartitionQueue } from './partition-queue.ts'
+
+/** Something that waits for its topic to be known, or for memory. */
+export interface Waiter {
+  readonly deadlineMs: number
+  /** True when it is through; false when it has to wait on, at the head of the line. */
+  resume(): boolean
+  fail(error: KafkaError): void
+}
+
+export interface TopicWriterHost {
+  readonly cluster: Cluster
+  readonly settings: ProducerSettings
+  readonly pool: BufferPool
+  /** A batch takes records that took none before. */
+  opened(queue: PartitionQueue, batch: ProducerBatch): void
+  /** The open batch can't take any more. */
+  full(queue: PartitionQueue): void
+  /** There is no memory: call `resume` when there is some. */
+  starved(writer: TopicWriter): void
+  noteUnclaimed(error: KafkaError, count: number): void
+  claimedLate(error: KafkaError): void
+}
+
+/** Puts the records of one topic into batches of its partitions. */
+export class TopicWriter {
+  readonly name: string
+  /** Of the record appended last. */
+  partition = -1
+  readonly #host: TopicWriterHost
+  readonly #queues: PartitionQueue[] = []
+  readonly #waiting: Waiter[] = []
+  #metadata: TopicMetadata | undefined
+  #asking = false
+  #lastError: KafkaError | undefined
+  #timer: Timer | undefined
+  /** Where records without a key go (KIP-480), and how much went there before. */
+  #sticky: PartitionQueue | undefined
+  #stickyFromBytes = 0
+
+  constructor(host: TopicWriterHost, name: string) {
+    this.#host = host
+    this.name = name
+  }
+
+  /** Whether records can be appended at once. Those behind others that wait can't: order is kept. */
+  get ready(): boolean {
+    return this.#queues.length > 0 && this.#waiting.length === 0
+  }
+
+  noteUnclaimed(error: KafkaError): void {
+    this.#host.noteUnclaimed(error, 1)
+  }
+
+  claimedLate(error: KafkaError): void {
+    this.#host.claimedLate(error)
+  }
+
+  /**
+   * Appends one record, and returns the batch that it is the last record of. Undefined: there is no memory.
+   * Throws `KafkaError` when it can't be written at all.
+   */
+  append(
+    key: RecordBytes | null,
+    value: RecordBytes | null,
+    headers: readonly RecordHeaderInput[],
+    timestamp: number,
+    partition: number | undefined,
+  ): ProducerBatch | undefined {
+    const queue = this.#queueFor(key, value, headers, partition)
+    const batch = queue.open
+    this.partition = queue.index
+    if (batch !== undefined && batch.writer.tryAppend(key, value, headers, timestamp)) return batch
+    const bytes = recordBytesMax(key, value, headers) + batchHeaderBytes
+    const { maxRequestBytes, bufferMemory } = this.#host.settings
+    if (bytes > Math.min(maxRequestBytes, bufferMemory)) throw tooLarge(this.name, bytes)
+    const { partitioner } = this.#host.settings
+    const sticks = key === null && partition === undefined && partitioner === undefined
+    const home = sticks ? this.#moveOn(queue, bytes) : queue
+    const roomy = this.#room(home, bytes)
+    if (roomy === undefined) {
+      this.#host.starved(this)
+      return undefined
+    }
+    this.partition = home.index
+    roomy.writer.tryAppend(key, value, headers, timestamp)
+    return roomy
+  }
+
+  /** Goes on when the topic is known and there is memory. */
+  wait(waiter: Waiter): void {
+    this.#waiting.push(waiter)
+    if (this.#queues.length === 0) this.#findOut()
+    this.#watch()
+  }
+
+  /** Lets those that wait try again, in their order. */
+  resume(): void {
+    if (this.#queues.length === 0 && this.#waiting[0]?.deadlineMs !== Infinity) return
+    while (this.#waiting[0]?.resume() === true) this.#waiting.shift()
+    if (this.#waiting.length > 0) return
+    this.#timer?.cancel()
+    this.#timer = undefined
+  }
+
+  /** Resolves when nothing that waits now does so any more. */
+  lastWaiting(): Promise<void> {
+    if (this.#waiting.length === 0) return Promise.resolve()
+    return new Promise((resolve) => {
+      const resume = (): boolean => {
+        resolve()
+        return true
+      }
+      this.#waiting.push({ deadlineMs: Infinity, resume, fail: () => resolve() })
+    })
+  }
+
+  fail(error: KafkaError): void {
+    this.#timer?.cancel()
+    for (const waiter of this.#waiting.splice(0)) waiter.fail(error)
+  }
+
+  /** Takes over what the cluster knows now: leaders, and partitions that were added. */
+  refresh(): TopicMetadata | undefined {
+    const newest = this.#host.cluster.cached(this.name)
+    if (newest === undefined || newest === this.#metadata) return this.#metadata
+    this.#metadata = newest
+    for (let index = this.#queues.length; index < newest.partitions.length; index++)
+      this.#queues.push(new PartitionQueue(this.name, index))
+    for (const queue of this.#queues) queue.topicId = newest.id
+    return newest
+  }
+
+  #queueFor(
+    key: RecordBytes | null,
+    value: RecordBytes | null,
+    headers: readonly RecordHeaderInput[],
+    partition: number | undefined,
+  ): PartitionQueue {
+    const queues = this.#queues
+    let index = partition
+    if (index === undefined) {
+      const { partitioner } = this.#host.settings
+      if (partitioner !== undefined)
+        index = partitioner({ topic: this.name, key, value, headers }, queues.length)
+      else if (key === null) return this.#sticky ?? this.#stick()
+      else index = partitionOfKeyBytes(key, queues.length)
+    }
+    const queue = queues[index]
+    if (queue !== undefined) return queue
+    // It may have been added just now: the next record finds it.
+    this.#host.cluster
+      .lookUp(this.name)
+      .then(() => this.refresh())
+      .catch(() => undefined)
+    throw clientError(
+      'UNKNOWN_PARTITION',
+      `Topic ${this.name} has no partition ${index}: it has ${queues.length}, counted from 0`,
+      { retriable: false, topic: this.name, partition: index },
+    )
+  }
+
+  /** A batch that has room for so much, in place of a full one if need be. Undefined: there is no memory. */
+  #room(queue: PartitionQueue, bytes: number): ProducerBatch | undefined {
+    const { pool, settings, cluster } = this.#host
+    const { open } = queue
+    if (open !== undefined) {
+      const needed = open.writer.position + bytes
+      const larger = needed <= settings.batchBytes ? pool.acquire(needed) : undefined
+      if (larger !== undefined) {
+        pool.release(open.writer.moveTo(larger))
+        return open
+      }
+      queue.startBytes = settings.batchBytes
+      this.#host.full(queue)
+    }
+    this.refresh()
+    const buffer = pool.acquire(Math.max(bytes, queue.startBytes)) ?? pool.acquire(bytes)
+    if (buffer === undefined) return undefined
+    const createdMs = cluster.env.clock.monotonicMs()
+    const batch = new ProducerBatch(buffer, { createdMs, pooled: true })
+    queue.open = batch
+    this.#host.opened(queue, batch)
+    return batch
+  }
+
+  /** The sticky partition, or the next one when this one had its share (KIP-794). */
+  #moveOn(queue: PartitionQueue, bytes: number): PartitionQueue {
+    const { batchBytes } = this.#host.settings
+    const { open } = queue
+    if (open !== undefined) {
+      if (open.writer.position + bytes <= batchBytes) return queue
+      queue.startBytes = batchBytes
+      this.#host.full(queue)
+      return this.#stick()
+    }
+    return queue.closedBytes - this.#stickyFromBytes < batchBytes ? queue : this.#stick()
+  }
+
+  /** Another partition than now, at random, that has a leader if any has. */
+  #stick(): PartitionQueue {
+    const metadata = this.refresh()
+    const led = this.#queues.filter((each) => (metadata?.partitions[each.index]?.leader ?? -1) >= 0)
+    const candidates = (led.length > 0 ? led : this.#queues).filter((each) => each !== this.#sticky)
+    const { random } = this.#host.cluster.env
+    const chosen = candidates[Math.floor(random.fraction() * candidates.length)] ?? this.#queues[0]
+    if (chosen === undefined) throw new RangeError(`Topic ${this.name} has no partitions`)
+    this.#sticky = chosen
+    this.#stickyFromBytes = chosen.closedBytes
+    return chosen
+  }
+
+  #findOut(): void {
+    if (this.#asking) return
+    this.#asking = true
+    this.#ask()
+      .finally(() => {
+        this.#asking = false
+      })
+      .catch(rethrow)
+  }
+
+  async #ask(): Promise<void> {
+    const { cluster, settings } = this.#host
+    const { allowAutoTopicCreation, retryBackoffMs: minMs, retryBackoffMsMax: maxMs } = settings
+    const backoff = new Backoff(cluster.env, { minMs, maxMs })
+    while (this.#waiting.length > 0) {
+      try {
+        await cluster.lookUp(this.name, { allowAutoTopicCreation })
+        this.refresh()
+        if (this.#queues.length > 0) return this.resume()
+      } catch (error) {
+        if (!(error instanceof KafkaError)) throw error
+        if (!error.retriable) return this.fail(error)
+        this.#lastError = error
+      }
+      await sleep(cluster.env, backoff.failed())
+    }
+  }
+
+  /** Ends waits that took too long. */
+  #watch(): void {
+    const first = this.#waiting[0]
+    if (first === undefined || this.#timer !== undefined) return
+    const { clock, timers } = this.#host.cluster.env
+    if (first.deadlineMs === Infinity) return
+    const run = (): void => {
+      this.#timer = undefined
+      while (this.#waiting[0] !== undefined && this.#waiting[0].deadlineMs <= clock.monotonicMs())
+        this.#waiting.shift()?.fail(this.#tooLong())
+      this.resume()
+      this.#watch()
+    }
+    const delayMs = Math.max(1, first.deadlineMs - clock.monotonicMs())
+    this.#timer = timers.after(delayMs, run, { holdsProcess: true })
+  }
+
+  #tooLong(): KafkaError {
+    const { name: topic } = this
+    const cause = this.#queues.length === 0 ? this.#lastError : undefined
+    const what = this.#queues.length === 0 ? 'is not known' : 'waited for memory'
+    const code = cause?.code ?? 'BUFFER_TIMEOUT'
+    return new KafkaError(
+      code,
+      `Topic ${topic} ${what} after ${this.#host.settings.maxBlockMs} ms${cause === undefined ? '' : `: ${cause.message}`}`,
+      { retriable: true, topic, kind: cause?.kind, info: cause?.info, cause },
+    )
+  }
+}
+
+function tooLarge(topic: string, bytes: number): KafkaError {
+  return clientError(
+    'RECORD_TOO_LARGE',
+    `A record of ${bytes} bytes exceeds maxRequestBytes or bufferMemory`,
+    { retriable: false, topic },
+  )
+}
