@@ -19,6 +19,8 @@ import { settingsOf, type MembershipOptions, type MembershipSettings } from './o
 import { Ownership } from './ownership.ts'
 
 const closeMsDefault = 30_000
+/** For a farewell after `close` has run out of time. */
+const lastWordMs = 500
 const notMember = -1
 
 /** Nothing happens before `subscribe`. Throws RangeError when options are wrong. */
@@ -42,6 +44,7 @@ class GroupMembership implements Membership, MemberHost {
   #closing: Promise<void> | undefined
   /** Why it ended, when nobody asked it to. */
   #failure: Error | undefined
+  #leaving: Promise<void> | undefined
   #ended = false
 
   constructor(settings: MembershipSettings, listener: MembershipListener) {
@@ -119,15 +122,11 @@ class GroupMembership implements Membership, MemberHost {
     const member = this.#member
     member?.stop()
     if (member === undefined || this.#failure !== undefined) return
-    let expire = (): void => undefined
-    const expired = new Promise<void>((resolve) => {
-      const timer = this.settings.env.timers.after(timeoutMs, resolve, { holdsProcess: true })
-      expire = () => timer.cancel()
-    })
     try {
-      await Promise.race([this.#resign(member), expired])
+      if (await this.#within(timeoutMs, this.#resign(member))) return
+      // The listener hangs, or nobody answers: others shall get the partitions nevertheless.
+      await this.#within(lastWordMs, this.#leave(member, 'the consumer was closed in haste'))
     } finally {
-      expire()
       this.#ended = true
     }
   }
@@ -138,7 +137,28 @@ class GroupMembership implements Membership, MemberHost {
     } finally {
       // The first join tells the id under which to leave.
       if (member.memberId === '') await this.#running
-      await member.leave('the consumer was closed')
+      await this.#leave(member, 'the consumer was closed')
+    }
+  }
+
+  /** Once. */
+  #leave(member: Member, reason: string): Promise<void> {
+    this.#leaving ??= member.leave(reason)
+    return this.#leaving
+  }
+
+  /** Whether it was done in time. */
+  async #within(limitMs: number, work: Promise<void>): Promise<boolean> {
+    let cancel = (): void => undefined
+    const expired = new Promise<boolean>((resolve) => {
+      const expire = (): void => resolve(false)
+      const timer = this.settings.env.timers.after(limitMs, expire, { holdsProcess: true })
+      cancel = () => timer.cancel()
+    })
+    try {
+      return await Promise.race([work.then(() => true), expired])
+    } finally {
+      cancel()
     }
   }
 
@@ -199,7 +219,7 @@ class GroupMembership implements Membership, MemberHost {
       await this.ownership.lose()
     } finally {
       this.#listener.failed(error)
-      await this.#member?.leave(`it failed: ${error.message}`)
+      if (this.#member !== undefined) await this.#leave(this.#member, `it failed: ${error.message}`)
     }
   }
 

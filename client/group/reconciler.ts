@@ -118,7 +118,7 @@ export class Reconciler {
       if (revoked.length > 0) this.#own(intersection(this.#owned, known))
       await ownership.assign(this.#partitions(known, this.#owned), isWanted)
       if (!isWanted()) return
-      this.#own(known)
+      if (!isSame(known, this.#owned)) this.#own(known)
     }
     if (unknownIds.length === 0) this.#backoff.succeeded()
     else await this.#alarm.wait(this.#backoff.failed())
