@@ -1,6 +1,7 @@
 import { resolve } from 'node:path'
 import type { DiskLock, Env, StorageError } from '../base/env.ts'
 import { createLogger, type Logger } from '../base/logger.ts'
+import { realDisk } from '../base/real/disk.ts'
 import { createRealEnv } from '../base/real/real-env.ts'
 import { randomUuid } from '../base/uuid.ts'
 import { Controller } from '../controller/controller.ts'
@@ -20,6 +21,9 @@ import { GroupCoordinator } from './group/group-coordinator.ts'
 import { FetchSessions } from './handlers/fetch-session.ts'
 import type { BrokerServices } from './handlers/handler.ts'
 import { routesOf } from './routes.ts'
+import { inlineRunner } from './log/cleaner/inline-runner.ts'
+import { LogCleaner } from './log/cleaner/log-cleaner.ts'
+import { WorkerRunner } from './log/cleaner/worker-runner.ts'
 import { LogDirectories } from './log/log-directories.ts'
 import type { LogConfig } from './log/log-config.ts'
 import type { ConnectionLimits } from './network/connection.ts'
@@ -68,6 +72,7 @@ interface BrokerParts {
   readonly lock: DiskLock
   readonly controller: Controller
   readonly logs: LogDirectories
+  readonly cleaner: LogCleaner | undefined
   readonly partitions: Partitions
   readonly groups: GroupCoordinator
   readonly listeners: readonly Listener[]
@@ -80,6 +85,7 @@ export class Broker {
   readonly #lock: DiskLock
   readonly #controller: Controller
   readonly #logs: LogDirectories
+  readonly #cleaner: LogCleaner | undefined
   readonly #partitions: Partitions
   readonly #groups: GroupCoordinator
   readonly #listeners: readonly Listener[]
@@ -91,6 +97,7 @@ export class Broker {
     this.#lock = parts.lock
     this.#controller = parts.controller
     this.#logs = parts.logs
+    this.#cleaner = parts.cleaner
     this.#partitions = parts.partitions
     this.#groups = parts.groups
     this.#listeners = parts.listeners
@@ -141,6 +148,7 @@ export class Broker {
     for (const listener of this.#listeners) listener.close()
     await drained
     try {
+      await this.#cleaner?.close()
       await this.#logs.close()
     } finally {
       await this.#controller.close()
@@ -239,6 +247,7 @@ class Start {
       partitions.apply(records)
       groups.apply(records)
     })
+    const cleaner = this.#startCleaner(logs, partitions)
     for (const listener of listeners) listener.serve()
     return {
       env: this.#env,
@@ -246,10 +255,36 @@ class Start {
       lock,
       controller,
       logs,
+      cleaner,
       partitions,
       groups,
       listeners,
     }
+  }
+
+  /** In threads of their own, unless the machine is a simulated one. */
+  #startCleaner(logs: LogDirectories, partitions: Partitions): LogCleaner | undefined {
+    const config = this.#config
+    if (!config.logCleanerEnable || config.logCleanerThreads === 0) return undefined
+    const cleaner = new LogCleaner({
+      env: this.#env,
+      logger: this.#logger,
+      config: {
+        threads: config.logCleanerThreads,
+        dedupeBufferBytes: config.logCleanerDedupeBufferSize,
+        dedupeLoadFactor: config.logCleanerIoBufferLoadFactor,
+        ioBufferBytes: config.logCleanerIoBufferSize,
+        ioBytesPerSecond: config.logCleanerIoMaxBytesPerSecond,
+        backoffMs: config.logCleanerBackoffMs,
+      },
+      runner:
+        this.#env.disk === realDisk ? new WorkerRunner(this.#env.timers) : inlineRunner(this.#env),
+      logs: () => logs.all(),
+      stableOffset: ({ topic, partition }) => partitions.get(topic, partition)?.lastStableOffset,
+    })
+    this.#undo.push(() => cleaner.close())
+    cleaner.start()
+    return cleaner
   }
 
   #metadataDirectory(): string {

@@ -10,7 +10,11 @@ const root = dirname(dirname(fileURLToPath(import.meta.url)))
 rmSync(`${root}/dist/bin`, { recursive: true, force: true })
 await build({
   absWorkingDir: root,
-  entryPoints: ['dist/cli/main.js'],
+  // The thread that compacts logs is a module of its own, found beside whoever starts it.
+  entryPoints: {
+    main: 'dist/cli/main.js',
+    'clean-worker': 'dist/broker/log/cleaner/clean-worker.js',
+  },
   outdir: 'dist/bin',
   bundle: true,
   splitting: true,

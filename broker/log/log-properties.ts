@@ -1,4 +1,4 @@
-import { int, list, long, renamed, word } from '../../base/property.ts'
+import { boolean, double, int, list, long, renamed, word } from '../../base/property.ts'
 import { topicProperties } from './topic-properties.ts'
 
 /** Kafka's rule for the three properties of retention by time. */
@@ -136,6 +136,48 @@ export const logProperties = {
     'compression.zstd.level',
     'cluster-wide',
   ),
+  logCleanerEnable: boolean({
+    name: 'log.cleaner.enable',
+    default: true,
+    doc: 'Whether topics with cleanup.policy=compact are compacted, the one of consumer offsets among them. Without it they grow for ever.',
+  }),
+  logCleanerThreads: int({
+    name: 'log.cleaner.threads',
+    default: 1,
+    min: 0,
+    doc: 'Logs that are compacted at the same time, each in a thread of its own.',
+  }),
+  logCleanerDedupeBufferSize: long({
+    name: 'log.cleaner.dedupe.buffer.size',
+    default: 134_217_728,
+    min: 1024,
+    doc: 'Bytes of memory for the keys of the logs being compacted, 24 for each key. More keys take several passes.',
+  }),
+  logCleanerIoBufferLoadFactor: double({
+    name: 'log.cleaner.io.buffer.load.factor',
+    default: 0.9,
+    min: 0.01,
+    max: 0.99,
+    doc: 'The share of that memory that may be in use. The fuller, the slower.',
+  }),
+  logCleanerIoBufferSize: int({
+    name: 'log.cleaner.io.buffer.size',
+    default: 524_288,
+    min: 0,
+    doc: 'Bytes of memory for reading and writing the logs being compacted. It grows for larger batches.',
+  }),
+  logCleanerIoMaxBytesPerSecond: double({
+    name: 'log.cleaner.io.max.bytes.per.second',
+    default: Number.MAX_VALUE,
+    min: 1,
+    doc: 'The most that compaction reads and writes, in bytes per second.',
+  }),
+  logCleanerBackoffMs: long({
+    name: 'log.cleaner.backoff.ms',
+    default: 15_000,
+    min: 0,
+    doc: 'How long to wait before looking again when no log needs to be compacted.',
+  }),
   logCleanerDeleteRetentionMs: renamed(
     topicProperties.deleteRetentionMs,
     'log.cleaner.delete.retention.ms',

@@ -46,11 +46,17 @@ export interface ActiveProducer {
   readonly producerEpoch: number
   readonly lastSequence: number
   readonly lastTimestamp: number
-  /** Last offset of its last data batch; -1: none of this epoch is known. */
-  readonly lastDataOffset: number
   readonly coordinatorEpoch: number
   /** -1: no transaction is open. */
   readonly currentTxnStartOffset: number
+}
+
+/** The last thing that a producer wrote: sequences go on from it. */
+export interface LastOfProducer {
+  readonly producerId: number
+  readonly producerEpoch: number
+  /** Last offset of its last data batch; -1: of this epoch a marker is known at most. */
+  readonly lastDataOffset: number
 }
 
 interface Transaction {
@@ -221,10 +227,15 @@ export class ProducerState {
       producerEpoch: entry.epoch,
       lastSequence: entry.lastSequence,
       lastTimestamp: entry.lastTimestamp,
-      lastDataOffset: entry.lastOffset,
       coordinatorEpoch: entry.coordinatorEpoch,
       currentTxnStartOffset: entry.transactionFirstOffset,
     }))
+  }
+
+  lastOfProducers(): LastOfProducer[] {
+    return Array.from(this.#producers?.values() ?? [], ({ producerId, epoch, lastOffset }) => {
+      return { producerId, producerEpoch: epoch, lastDataOffset: lastOffset }
+    })
   }
 
   /** The bytes of `<nextOffset>.snapshot`. */

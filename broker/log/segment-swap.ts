@@ -10,6 +10,7 @@ import { isDiskFull, StorageError } from '../../base/env.ts'
 import type { DerivedState } from './derived-state.ts'
 import type { LogFiles } from './log-files.ts'
 import { cleanedSuffix, segmentFileName, swapFileName } from './layout.ts'
+import type { LastOfProducer } from './producer-state.ts'
 import { encodeSwapNote, segmentFileKinds, swapFiles, type SwapNote } from './segment-swap-files.ts'
 import { Segment, type SegmentOwner } from './segment.ts'
 
@@ -59,6 +60,11 @@ export class SegmentSwap {
     } finally {
       this.#stage = 'over'
     }
+  }
+
+  /** Cleaning must leave what these follow from. */
+  lastOfProducers(): LastOfProducer[] {
+    return this.#derived.producers.lastOfProducers()
   }
 
   /** The log is about to be cut: nothing of a swap may come back after a crash. Blocks. Throws `StorageError`. */

@@ -1,4 +1,5 @@
 /** What the event loop asks of whoever cleans a log, and hears from it. All of it can be sent to a worker. */
+import type { LastOfProducer } from '../producer-state.ts'
 import type { AbortedTransaction } from '../transaction-index.ts'
 
 /** A closed segment as a file. */
@@ -9,14 +10,6 @@ export interface SourceSegment {
   readonly sizeBytes: number
   readonly indexBytes: number
   readonly timeIndexBytes: number
-}
-
-/** The last thing that an active producer wrote: a retry is recognised by it. */
-export interface LastOfProducer {
-  readonly producerId: number
-  readonly producerEpoch: number
-  /** Of its last data batch; -1 when only a marker of this epoch is known. */
-  readonly lastDataOffset: number
 }
 
 export interface CleanJob {

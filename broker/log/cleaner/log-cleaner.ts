@@ -175,7 +175,7 @@ export class LogCleaner {
     const { env, config } = this.#options
     const { log, firstDirtyOffset, endOffset } = plan
     // Before the first wait, so that it tells of nothing later.
-    const producers = log.activeProducers()
+    const producers = log.swap.lastOfProducers()
     const facts = []
     for (const segment of plan.segments) {
       facts.push({ segment, ...factsOf(segment, env.disk) })
@@ -205,9 +205,7 @@ export class LogCleaner {
       segmentIndexBytes: log.config.segmentIndexBytes,
       indexIntervalBytes: log.config.indexIntervalBytes,
       aborted,
-      producers: producers.map(({ producerId, producerEpoch, lastDataOffset }) => {
-        return { producerId, producerEpoch, lastDataOffset }
-      }),
+      producers,
       dedupeBufferBytes: config.dedupeBufferBytes / threads,
       dedupeLoadFactor: config.dedupeLoadFactor,
       ioBufferBytes: config.ioBufferBytes / threads,

@@ -4,9 +4,10 @@ import { OffsetIndex } from '../../../../broker/log/offset-index.ts'
 import type { LogConfig } from '../../../../broker/log/log-config.ts'
 import type { LogDirectories } from '../../../../broker/log/log-directories.ts'
 import type { PartitionLog } from '../../../../broker/log/partition-log.ts'
+import { Segment } from '../../../../broker/log/segment.ts'
 import { hasDeleteHorizon, isControl } from '../../../../protocol/records/batch.ts'
 import { controlBatch } from '../../../../protocol/records/control.ts'
-import { machine, open, readAll, topicId, type Machine } from '../log-support.ts'
+import { batch, machine, open, readAll, topicId, type Machine } from '../log-support.ts'
 import { batchesOf, newCleaner, put, recordsIn, type KeyValue } from './cleaner-support.ts'
 
 const compacted: Partial<LogConfig> = {
@@ -22,7 +23,7 @@ interface Opened {
   readonly logs: LogDirectories
   readonly log: PartitionLog
   /** Everything is rolled, checkpointed and cleaned. */
-  clean(): Promise<boolean>
+  readonly clean: () => Promise<boolean>
 }
 
 async function opened(config: Partial<LogConfig> = {}): Promise<Opened> {
@@ -227,7 +228,7 @@ t.test(
   'cleaner: records without a key go, a topic that was not compacted may have them',
   async (t) => {
     const { log, clean } = await opened({ cleanupPolicy: { compact: false, delete: true } })
-    log.append((await import('../log-support.ts')).batch(['one', 'two'], {}), {
+    log.append(batch(['one', 'two']), {
       origin: 'client',
       leaderEpoch: 5,
     })
@@ -265,12 +266,7 @@ t.test('cleaner: index files are those that a rebuild would make', async (t) => 
     const savedTimes = m.env.disk.readFile(segment.path('timeindex'))!
     t.ok(saved.length > OffsetIndex.entryBytes)
     m.env.disk.remove(segment.path('summary'))
-    const again =
-      new (segment.constructor as typeof import('../../../../broker/log/segment.ts').Segment)(
-        log,
-        segment.baseOffset,
-        segment.sizeBytes,
-      )
+    const again = new Segment(log, segment.baseOffset, segment.sizeBytes)
     again.close()
     t.ok(again.indexes.offsets.encode().equals(saved))
     t.ok(again.indexes.times.encode().equals(savedTimes))
