@@ -27,7 +27,14 @@ t.test('group reset-offsets: shows first, and does it with --execute', async (t)
   t.match(await millrace('group', 'list'), { stdout: /billing +Empty +classic/ })
   // Topics need not be named again.
   const back = await millrace(
-    ...['-o', 'json', 'group', 'reset-offsets', 'billing', '--to', '-1', '--execute'],
+    '-o',
+    'json',
+    'group',
+    'reset-offsets',
+    'billing',
+    '--to',
+    '-1',
+    '--execute',
   )
   t.same(JSON.parse(back.stdout), {
     schema_version: 1,
