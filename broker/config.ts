@@ -2,7 +2,7 @@ import { assert } from '../base/assert.ts'
 import { nearestOf } from '../base/nearest.ts'
 import type { Property, PropertyTable, ValuesOf } from '../base/property.ts'
 import { brokerProperties } from './broker-properties.ts'
-import { groupProperties } from './group/group-properties.ts'
+import { groupOverrideProperties, groupProperties } from './group/group-properties.ts'
 import type { LogConfig } from './log/log-config.ts'
 import { logProperties } from './log/log-properties.ts'
 import { topicProperties, type TopicPropertyTable } from './log/topic-properties.ts'
@@ -94,6 +94,8 @@ export function withDynamicConfigs(config: BrokerConfig, image: ClusterImage): B
 export const configSchema = {
   broker: (name: string): Property<unknown> | undefined => brokerPropertiesByName.get(name),
   topic: (name: string): Property<unknown> | undefined => topicPropertiesByName.get(name),
+  group: (name: string): Property<unknown> | undefined => groupPropertiesByName.get(name),
+  nearestGroup: (name: string): string => nearestOf(name, groupPropertiesByName.keys()),
   nearestBroker: (name: string): string => nearestOf(name, brokerPropertiesByName.keys()),
   nearestTopic: (name: string): string => nearestOf(name, topicPropertiesByName.keys()),
 }
@@ -132,6 +134,7 @@ export function listenersOf(
 
 const brokerPropertiesByName = byName(allBrokerProperties)
 const topicPropertiesByName = byName(topicProperties)
+const groupPropertiesByName = byName(groupOverrideProperties)
 
 function byName(table: PropertyTable): ReadonlyMap<string, Property<unknown>> {
   return new Map(Object.values(table).map((property) => [property.name, property]))

@@ -9,9 +9,11 @@ import { refuse, type Outcome, type Plan, type Refusal } from './outcome.ts'
 export interface ConfigSchema {
   topic(name: string): Property<unknown> | undefined
   broker(name: string): Property<unknown> | undefined
+  group(name: string): Property<unknown> | undefined
   /** The property whose name is most like a name that there is not. */
   nearestTopic(name: string): string
   nearestBroker(name: string): string
+  nearestGroup(name: string): string
 }
 
 /** Numbers of resource types on the wire. */
@@ -35,7 +37,7 @@ export interface ConfigOperation {
 /** What is to change on one resource: all of it, or nothing. */
 export interface ConfigChange {
   readonly resourceType: number
-  /** A topic, a broker's id, or "" for all brokers. */
+  /** A topic, a group, a broker's id, or "" for all brokers. */
   readonly resource: string
   readonly operations: readonly ConfigOperation[]
 }
@@ -163,6 +165,24 @@ function checkBrokerConfigs(
   return problem === undefined ? undefined : refuse(errors.invalidRequest, problem)
 }
 
+/** A group need not exist. Whether values are within the bounds of a broker, that broker checks. */
+function checkGroupConfigs(
+  schema: ConfigSchema,
+  values: ReadonlyMap<string, string>,
+): Refusal | undefined {
+  for (const [name, value] of values) {
+    const property = schema.group(name)
+    if (property === undefined) {
+      const nearest = schema.nearestGroup(name)
+      const text = `Unknown group config name: ${name}. Did you mean ${nearest}?`
+      return refuse(errors.invalidConfig, text)
+    }
+    const problem = valueProblem(property, value)
+    if (problem !== undefined) return refuse(errors.invalidConfig, problem)
+  }
+  return undefined
+}
+
 function valueProblem(property: Property<unknown>, value: string): string | undefined {
   const parsed = property.parse(value)
   if (parsed.ok) return undefined
@@ -209,6 +229,11 @@ function resourceOf(change: {
         return refuse(errors.invalidRequest, text)
       }
       return { type: 'broker', name: resource }
+    case configResource.group:
+      if (resource === '') {
+        return refuse(errors.invalidRequest, 'Default group resources are not allowed.')
+      }
+      return { type: 'group', name: resource }
     default:
       return refuse(errors.invalidRequest, unsupportedResourceText(resourceType))
   }
@@ -220,16 +245,20 @@ function unsupportedResourceText(resourceType: number): string {
       return 'This broker has one log level, which is set at its start'
     case configResource.clientMetrics:
       return 'This broker does not collect metrics of clients'
-    case configResource.group:
-      return 'This broker does not coordinate groups'
     default:
       return `Unknown resource type ${resourceType}`
   }
 }
 
 function overridesOf(image: ClusterImage, resource: Resource): ReadonlyMap<string, string> {
-  if (resource.type === 'topic') return image.topicOverrides(resource.name)
-  return image.brokerOverrides(resource.name === '' ? '' : Number(resource.name))
+  switch (resource.type) {
+    case 'topic':
+      return image.topicOverrides(resource.name)
+    case 'group':
+      return image.groupOverrides(resource.name)
+    case 'broker':
+      return image.brokerOverrides(resource.name === '' ? '' : Number(resource.name))
+  }
 }
 
 /** Changes `values`, or tells why not. */
@@ -248,7 +277,7 @@ function operate(
       return undefined
     case configOperation.append:
     case configOperation.subtract: {
-      const property = resource.type === 'topic' ? schema.topic(name) : schema.broker(name)
+      const property = propertyOf(schema, resource, name)
       const adds = operation === configOperation.append
       if (property?.type !== 'list') {
         const verb = adds ? 'APPEND' : 'SUBTRACT'
@@ -276,25 +305,45 @@ function settle(
 ): Outcome<object> {
   const { image, schema } = planner
   const { values } = change
-  const isTopic = resource.type === 'topic'
-  const refusal = isTopic
-    ? checkTopicConfigs(schema, values)
-    : checkBrokerConfigs(schema, values, resource.name)
+  const refusal = checkConfigs(schema, resource, values)
   if (refusal !== undefined) return refusal
-  if (isTopic && !image.topicsByName.has(resource.name)) {
+  if (resource.type === 'topic' && !image.topicsByName.has(resource.name)) {
     const text = `The topic '${resource.name}' does not exist.`
     return refuse(errors.unknownTopicOrPartition, text)
   }
   const before = overridesOf(image, resource)
   const record = { type: 'config', resourceType: resource.type, resource: resource.name } as const
   for (const [name, value] of values) {
-    const text = canonical(isTopic ? schema.topic(name) : schema.broker(name), value)
+    const text = canonical(propertyOf(schema, resource, name), value)
     if (before.get(name) !== text) change.records.push({ ...record, name, value: text })
   }
   for (const name of before.keys()) {
     if (!values.has(name)) change.records.push({ ...record, name, value: null })
   }
   return { ok: true }
+}
+
+function propertyOf(
+  schema: ConfigSchema,
+  { type }: Resource,
+  name: string,
+): Property<unknown> | undefined {
+  return schema[type](name)
+}
+
+function checkConfigs(
+  schema: ConfigSchema,
+  resource: Resource,
+  values: ReadonlyMap<string, string>,
+): Refusal | undefined {
+  switch (resource.type) {
+    case 'topic':
+      return checkTopicConfigs(schema, values)
+    case 'group':
+      return checkGroupConfigs(schema, values)
+    case 'broker':
+      return checkBrokerConfigs(schema, values, resource.name)
+  }
 }
 
 /** A value that was checked, as it is stored: in the one spelling that all tools show. */

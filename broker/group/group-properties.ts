@@ -124,4 +124,22 @@ export const groupProperties = {
   }),
 } as const
 
+/** What can be set on one group (resource type GROUP). The broker's bounds hold for both. */
+export const groupOverrideProperties = {
+  consumerHeartbeatIntervalMs: int({
+    name: 'consumer.heartbeat.interval.ms',
+    default: 5000,
+    min: 1,
+    synonyms: ['group.consumer.heartbeat.interval.ms'],
+    doc: 'How often members of the group send a heartbeat.',
+  }),
+  consumerSessionTimeoutMs: int({
+    name: 'consumer.session.timeout.ms',
+    default: 45_000,
+    min: 1,
+    synonyms: ['group.consumer.session.timeout.ms'],
+    doc: 'A member of the group that is silent for so long is removed.',
+  }),
+} as const
+
 export type GroupConfig = ValuesOf<typeof groupProperties>

@@ -7,7 +7,7 @@ export const handler: Handler<typeof AlterConfigs> = {
   api: AlterConfigs,
   async handle(request, { broker }) {
     const { resources, validateOnly } = request
-    const { mine, refusals } = splitByBroker(resources, broker.nodeId)
+    const { mine, refusals } = splitByBroker(resources, broker)
     const outcomes = await broker.controller.alterConfigs(
       mine.map(({ resourceType, resourceName, configs }) => ({
         resourceType,

@@ -1,21 +1,33 @@
 import { configResource } from '../../controller/configs.ts'
 import { refuse, type Outcome, type Refusal } from '../../controller/outcome.ts'
 import { errors } from '../../protocol/errors.ts'
+import { groupConfigProblem } from './group-configs.ts'
+import type { BrokerServices } from './handler.ts'
 
 /** What AlterConfigs and IncrementalAlterConfigs have in common. */
 export interface AlteredResource {
   readonly resourceType: number
   readonly resourceName: string
+  readonly configs: readonly { readonly name: string; readonly value: string | null }[]
 }
 
-/** Settings of one broker are checked by that broker, so they must have been sent to it. */
+/**
+ * Settings of one broker are checked by that broker, so they must have been sent to it. Settings of a group must be
+ * within its bounds.
+ */
 export function splitByBroker<R extends AlteredResource>(
   resources: readonly R[],
-  nodeId: number,
+  broker: Pick<BrokerServices, 'nodeId' | 'config' | 'image'>,
 ): { readonly mine: readonly R[]; readonly refusals: ReadonlyMap<R, Refusal> } {
+  const { nodeId } = broker
   const refusals = new Map<R, Refusal>()
   for (const resource of resources) {
     const { resourceType, resourceName } = resource
+    const outOfBounds =
+      resourceType === configResource.group ? groupConfigProblem(broker, resource) : undefined
+    if (outOfBounds !== undefined) {
+      refusals.set(resource, refuse(errors.invalidConfig, outOfBounds))
+    }
     const ofBroker = resourceType === configResource.broker && /^\d+$/.test(resourceName)
     if (!ofBroker || Number(resourceName) === nodeId) continue
     const text = `Unexpected broker id, expected ${nodeId}, but received ${resourceName}`

@@ -6,6 +6,7 @@ import {
   topicDefaultText,
   type BrokerConfig,
 } from '../config.ts'
+import { groupOverrideProperties } from '../group/group-properties.ts'
 import { topicProperties } from '../log/topic-properties.ts'
 
 /** Numbers on the wire of where a value comes from. */
@@ -15,6 +16,7 @@ export const configSource = {
   dynamicDefault: 3,
   static: 4,
   default: 5,
+  group: 8,
 } as const
 
 const configTypes: Readonly<Record<PropertyType, number>> = {
@@ -55,6 +57,25 @@ export function describeTopic(
   return sorted(topicProperties)
     .filter(({ name, hidden }) => !hidden || overrides.has(name))
     .map((property) => topicEntry(config, overrides, property))
+}
+
+/** All properties of a group, by name: what is set on it, else what the broker has for all groups. */
+export function describeGroupConfigs(
+  config: BrokerConfig,
+  overrides: ReadonlyMap<string, string>,
+): ConfigEntry[] {
+  return sorted(groupOverrideProperties).map((property) => {
+    const { name } = property
+    const text = overrides.get(name)
+    const value = text ?? topicDefaultText(config.layers, property)
+    const own = text === undefined ? [] : [{ name, value: text, source: configSource.group }]
+    const fallback = {
+      name,
+      value: topicDefaultText(config.layers, property),
+      source: configSource.default,
+    }
+    return entryOf(property, { value, synonyms: [...own, fallback], readOnly: false })
+  })
 }
 
 /** All properties of this broker, by name. */

@@ -7,6 +7,7 @@ import { topicNameProblem } from '../../protocol/topic-name.ts'
 import {
   describeBroker,
   describeBrokerDefault,
+  describeGroupConfigs,
   describeTopic,
   type ConfigEntry,
 } from './config-description.ts'
@@ -72,7 +73,10 @@ function entriesOf(broker: BrokerServices, resource: ResourceRequest): ConfigEnt
       return resourceName === '' ? refuse(errors.invalidRequest, text) : []
     }
     case configResource.group:
-      return refuse(errors.invalidRequest, 'This broker does not coordinate groups')
+      if (resourceName === '') {
+        return refuse(errors.invalidRequest, 'Group name must not be empty')
+      }
+      return describeGroupConfigs(broker.config, broker.image.groupOverrides(resourceName))
     default:
       return refuse(errors.invalidRequest, `Unsupported resource type: ${resourceType}`)
   }

@@ -7,7 +7,7 @@ export const handler: Handler<typeof IncrementalAlterConfigs> = {
   api: IncrementalAlterConfigs,
   async handle(request, { broker }) {
     const { resources, validateOnly } = request
-    const { mine, refusals } = splitByBroker(resources, broker.nodeId)
+    const { mine, refusals } = splitByBroker(resources, broker)
     const outcomes = await broker.controller.incrementalAlterConfigs(
       mine.map(({ resourceType, resourceName, configs }) => ({
         resourceType,

@@ -101,10 +101,20 @@ const refusals: [title: string, change: ConfigChange, error: ErrorInfo, message:
     /log level/,
   ],
   [
-    'groups',
-    { resourceType: configResource.group, resource: 'g', operations: [] },
+    'groups without a name',
+    { resourceType: configResource.group, resource: '', operations: [] },
     errors.invalidRequest,
-    /groups/,
+    /Default group resources/,
+  ],
+  [
+    'an unknown setting of a group',
+    {
+      resourceType: configResource.group,
+      resource: 'g',
+      operations: [{ name: 'consumer.session.timeout', operation: 0, value: '1' }],
+    },
+    errors.invalidConfig,
+    /Did you mean consumer.session.timeout.ms/,
   ],
   [
     'client metrics',

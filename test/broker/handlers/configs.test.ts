@@ -143,7 +143,7 @@ const unknown: [title: string, type: number, name: string, code: number, message
   ['loggers', configResource.brokerLogger, '1', errors.invalidRequest.code, /log level/],
   ['loggers of nobody', configResource.brokerLogger, '', errors.invalidRequest.code, /empty/],
   ['no client metrics', configResource.clientMetrics, '', errors.invalidRequest.code, /empty/],
-  ['a group', configResource.group, 'g', errors.invalidRequest.code, /groups/],
+  ['a group without a name', configResource.group, '', errors.invalidRequest.code, /empty/],
   ['type 77', 77, 'x', errors.invalidRequest.code, /Unsupported resource type: 77/],
 ]
 for (const [title, resourceType, resourceName, code, message] of unknown) {
@@ -192,4 +192,37 @@ t.test('alter: rows come in the order of the request, each with its own error', 
     same.responses.map(({ errorCode }) => errorCode),
     response.responses.map(({ errorCode }) => errorCode),
   )
+})
+
+t.test('groups: what is set on one goes before what the broker has for all', async (t) => {
+  const broker = await withTopic({ 'group.consumer.session.timeout.ms': '50000' })
+  const timeout = 'consumer.session.timeout.ms'
+  const before = (await configsOf(broker, configResource.group, 'g')).get(timeout)
+  t.match(before, { value: '50000', configSource: 5, configType: 3, readOnly: false })
+  await set(broker, configResource.group, 'g', { [timeout]: '60000' })
+  const after = (await configsOf(broker, configResource.group, 'g')).get(timeout)
+  t.match(after, { value: '60000', configSource: 8 })
+  t.equal((await configsOf(broker, configResource.group, 'h')).get(timeout)?.value, '50000')
+})
+
+t.test('groups: values beyond the bounds of the broker are refused', async (t) => {
+  const broker = await withTopic({ 'group.consumer.min.session.timeout.ms': '9000' })
+  const refused: [string, string, RegExp][] = [
+    ['consumer.session.timeout.ms', '8999', /min.session.timeout.ms \(9000\)/],
+    ['consumer.session.timeout.ms', '60001', /less than or equal/],
+    ['consumer.heartbeat.interval.ms', '1', /min.heartbeat/],
+    ['consumer.session.timeout.ms', 'long', /Not a number/],
+    ['share.session.timeout.ms', '1', /Unknown group config name/],
+  ]
+  for (const [name, value, message] of refused) {
+    const configs = [{ name, configOperation: 0, value }]
+    const resources = [{ resourceType: configResource.group, resourceName: 'g', configs }]
+    const { responses } = await broker.call(incremental, 1, { resources, validateOnly: false })
+    t.match(responses, [{ errorCode: errors.invalidConfig.code, errorMessage: message }])
+  }
+  await set(broker, configResource.group, 'g', { 'consumer.session.timeout.ms': '9001' })
+  const configs = [{ name: 'consumer.heartbeat.interval.ms', configOperation: 0, value: '9001' }]
+  const resources = [{ resourceType: configResource.group, resourceName: 'g', configs }]
+  const { responses } = await broker.call(incremental, 1, { resources, validateOnly: false })
+  t.match(responses, [{ errorMessage: /must be greater than consumer.heartbeat/ }])
 })

@@ -311,3 +311,18 @@ t.test('heartbeat: commits carry the epoch of their member', async (t) => {
   one.memberId = ''
   t.equal(await commit(calls, one, { epoch: -1 }), 0, 'an empty group takes commits of anybody')
 })
+
+t.test('heartbeat: settings of the group go before those of the broker', async (t) => {
+  const calls = await coordinator({ topic: 1 })
+  const config = { type: 'config', resourceType: 'group', resource: 'g' } as const
+  calls.image.apply(calls.image.offset + 1, [
+    { ...config, name: 'consumer.heartbeat.interval.ms', value: '7000' },
+    { ...config, name: 'consumer.session.timeout.ms', value: '60000' },
+  ])
+  const one = new TestMember(calls, { memberId: ids.one })
+  t.equal((await one.send()).heartbeatIntervalMs, 7000)
+  await calls.advance(59_000)
+  t.equal(await one.beat(), 0)
+  await calls.advance(61_000)
+  t.equal(await one.beat(), errors.unknownMemberId.code)
+})
