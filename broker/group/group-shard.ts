@@ -4,6 +4,7 @@ import type { Logger } from '../../base/logger.ts'
 import { errors, type ErrorInfo } from '../../protocol/errors.ts'
 import { BatchBuilder } from '../../protocol/records/builder.ts'
 import type { CompressionCodec } from '../../protocol/records/compression.ts'
+import type { NotAppended } from '../log/append-result.ts'
 import type { ClusterImage } from '../metadata/image.ts'
 import type { Partition } from '../replica/partition.ts'
 import type { Group, GroupHost, Write } from './group.ts'
@@ -44,6 +45,8 @@ export class GroupShard implements GroupHost {
   #state: 'loading' | 'active' | 'closed' = 'loading'
   /** Everything below was replayed. */
   #replayedOffset = 0
+  /** The disk has refused the last write. */
+  #isRefusing = false
 
   constructor(options: GroupShardOptions) {
     this.env = options.env
@@ -65,14 +68,8 @@ export class GroupShard implements GroupHost {
     if (this.#state !== 'active') return { ok: false, error: errors.notCoordinator }
     if (records.length === 0) return { ok: true, committed: this.settled() }
     const appended = this.partition.append(this.#batchOf(records), 'coordinator')
-    if (!appended.ok) {
-      const { log, index } = this.partition
-      this.logger.error(
-        { partition: index, error: appended.error.name, message: appended.message, log: log.path },
-        'Records of groups were not written',
-      )
-      return { ok: false, error: coordinatorErrorFor(appended.error) }
-    }
+    if (!appended.ok) return this.#refused(appended)
+    this.#isRefusing = false
     this.#replayedOffset = appended.nextOffset
     if (options.replay !== false) for (const record of records) replayRecord(this, record)
     return { ok: true, committed: this.#committed(appended.nextOffset) }
@@ -118,6 +115,18 @@ export class GroupShard implements GroupHost {
     this.#state = 'closed'
     for (const group of this.groups.values()) group.close(error)
     this.groups.clear()
+  }
+
+  /** A full disk refuses every write: that is worth one line, not one for each. */
+  #refused({ error, message }: NotAppended): Write {
+    const about = { partition: this.partition.index, error: error.name, message }
+    if (error !== errors.kafkaStorageError) {
+      this.logger.debug(about, 'Records of groups were refused')
+    } else if (!this.#isRefusing) {
+      this.#isRefusing = true
+      this.logger.error(about, 'Records of groups can not be written')
+    }
+    return { ok: false, error: coordinatorErrorFor(error) }
   }
 
   #batchOf(records: readonly GroupRecord[]): Buffer {

@@ -28,7 +28,10 @@ export function offsetTombstonesOfTopics(
   const tombstones: OffsetCommitRecord[] = []
   for (const group of offsets.groups()) {
     const ofGroup = offsets.ofGroup(group)
-    for (const topic of topics) {
+    // Most groups have few topics, and a deletion may name thousands.
+    const names = ofGroup.size < topics.size ? ofGroup.keys() : topics
+    for (const topic of names) {
+      if (!topics.has(topic)) continue
       for (const partition of ofGroup.get(topic)?.keys() ?? []) {
         tombstones.push(offsetTombstone(group, topic, partition))
       }
