@@ -178,6 +178,8 @@ export async function shared(
   { even = true, timeoutMs = 30_000 } = {},
 ): Promise<void> {
   const isShared = (): true | undefined => {
+    const dead = members.find(({ running }) => !running)
+    if (dead !== undefined) throw new Error(`${dead.name} ended\n${dead.log}`)
     const sizes = members.map(({ partitions }) => partitions.size)
     const owned = new Set(members.flatMap(({ partitions }) => [...partitions]))
     const total = sizes.reduce((sum, size) => sum + size, 0)
