@@ -36,7 +36,7 @@ type Phase = 'out' | 'stable' | 'joining' | 'syncing'
 
 type Joined = ResponseOf<typeof JoinGroup>
 
-/** JoinGroup is answered when the last member has come, or by its own time-out. */
+/** A join is answered when the last member has come, or by the coordinator's own time-out. */
 const patienceMs = 5000
 /** How soon a subscribed topic that does not exist is looked for again. */
 const missingTopicMs = 2000
@@ -93,6 +93,10 @@ export class ClassicMember implements Member {
   get identity(): Identity | undefined {
     if (this.#generation === noGeneration || this.#phase === 'syncing') return undefined
     return { memberId: this.#memberId, generation: this.#generation }
+  }
+
+  get isOut(): boolean {
+    return this.#identityLost
   }
 
   async run(): Promise<void> {

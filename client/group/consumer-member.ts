@@ -78,6 +78,10 @@ export class ConsumerMember implements Member {
     return this.#epoch > 0 ? { memberId: this.#memberId, generation: this.#epoch } : undefined
   }
 
+  get isOut(): boolean {
+    return this.#epoch <= 0
+  }
+
   /** Whether it ever was a member: before, another protocol may be tried. */
   get hasJoined(): boolean {
     return this.#hasJoined

@@ -16,6 +16,8 @@ export interface Member {
   readonly memberId: string
   /** Undefined while the coordinator would not accept a commit. */
   readonly identity: Identity | undefined
+  /** What it owned belongs to others already. */
+  readonly isOut: boolean
   /** Joins and stays, until `stop`. Rejects when that can't succeed any more. */
   run(): Promise<void>
   subscriptionChanged(): void

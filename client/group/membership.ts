@@ -133,7 +133,7 @@ class GroupMembership implements Membership, MemberHost {
 
   async #resign(member: Member): Promise<void> {
     try {
-      await this.ownership.revokeAll()
+      await (member.isOut ? this.ownership.lose() : this.ownership.revokeAll())
     } finally {
       // The first join tells the id under which to leave.
       if (member.memberId === '') await this.#running

@@ -1,4 +1,5 @@
 import type { MembershipListener } from '../consumer/membership.ts'
+import { KafkaError } from '../errors.ts'
 import type { TopicPartition } from '../topic.ts'
 import { partitionKey } from './partitions.ts'
 
@@ -29,7 +30,13 @@ export class Ownership {
     return this.#next(async () => {
       if (partitions.length === 0 || !isWanted()) return
       for (const each of partitions) this.#partitions.set(partitionKey(each), each)
-      await this.#listener.assigned(partitions)
+      try {
+        await this.#listener.assigned(partitions)
+      } catch (error) {
+        // The listener does not know where to begin with them: they are not ours, until they are assigned again.
+        for (const each of partitions) this.#partitions.delete(partitionKey(each))
+        throw error
+      }
     })
   }
 
@@ -39,6 +46,9 @@ export class Ownership {
       if (owned.length === 0) return
       try {
         await this.#listener.revoked(owned)
+      } catch (error) {
+        // A last commit that failed changes nothing: they go to others.
+        this.#report(error)
       } finally {
         for (const each of owned) this.#partitions.delete(partitionKey(each))
       }
@@ -56,8 +66,14 @@ export class Ownership {
       const owned = this.list()
       if (owned.length === 0) return
       this.#partitions.clear()
-      await this.#listener.lost(owned)
+      await this.#listener.lost(owned).catch((error: unknown) => this.#report(error))
     })
+  }
+
+  /** Throws what is not Kafka's: an application that fails in ways of its own can't go on. */
+  #report(error: unknown): void {
+    if (!(error instanceof KafkaError)) throw error
+    this.#listener.status({ type: 'retrying', error, inMs: 0 })
   }
 
   #next<T>(call: () => Promise<T>): Promise<T> {

@@ -96,10 +96,21 @@ export class Reconciler {
   async #run(): Promise<void> {
     const life = this.#life
     try {
-      while (life === this.#life && !isSame(this.#target, this.#owned)) await this.#step(life)
+      while (life === this.#life && !isSame(this.#target, this.#owned)) await this.#try(life)
     } catch (error) {
       this.#stopping = true
       this.#listener.failed(error instanceof Error ? error : new Error(String(error)))
+    }
+  }
+
+  async #try(life: number): Promise<void> {
+    try {
+      await this.#step(life)
+    } catch (error) {
+      if (!(error instanceof KafkaError && error.retriable)) throw error
+      const inMs = this.#backoff.failed()
+      this.#host.status({ type: 'retrying', error, inMs })
+      await this.#alarm.wait(inMs)
     }
   }
 
@@ -150,15 +161,10 @@ export class Reconciler {
   }
 
   async #learnNames(): Promise<void> {
-    const { settings, subscription, status } = this.#host
+    const { settings, subscription } = this.#host
     const names = subscription.kind === 'topics' ? subscription.topics : null
-    try {
-      const { topics } = await settings.cluster.metadata(names)
-      for (const { id, name } of topics.values()) this.#names.set(id, name)
-    } catch (error) {
-      if (!(error instanceof KafkaError && error.retriable)) throw error
-      status({ type: 'retrying', error, inMs: memberBackoff.minMs })
-    }
+    const { topics } = await settings.cluster.metadata(names)
+    for (const { id, name } of topics.values()) this.#names.set(id, name)
   }
 }
 

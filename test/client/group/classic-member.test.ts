@@ -7,6 +7,7 @@ import {
   encodeAssignment,
   encodeSubscription,
 } from '../../../client/group/consumer-protocol.ts'
+import { clientError } from '../../../client/errors.ts'
 import type { MembershipOptions } from '../../../client/group/options.ts'
 import type { TopicPartition } from '../../../client/topic.ts'
 import { FindCoordinator } from '../../../protocol/messages/find-coordinator.ts'
@@ -401,7 +402,7 @@ t.test('listener: one that throws ends the membership, and the group hears of it
   await world.when(() => world.failed.length > 0)
   t.match(world.failed[0], { message: 'out of luck' })
   await world.pass(1000)
-  t.match(world.told.slice(2), [/^lost/, 'failed', 'left'])
+  t.match(world.told.slice(2), ['failed', 'left'])
   t.equal(world.requests(LeaveGroup).length, 1)
 })
 
@@ -442,4 +443,50 @@ t.test('leader: is told that it need not assign', async (t) => {
   world.subscribe('orders')
   await world.when(() => world.told.includes('joined 1'))
   t.same(world.requests(SyncGroup)[0]!.request.assignments, [])
+})
+
+t.test('frozen: a process that stood still for minutes hears that it was expelled', async (t) => {
+  const [world] = await joined()
+  world.env.pause()
+  await world.pass(180_000)
+  world.fail(Heartbeat, 25)
+  world.env.resume()
+  await world.pass(5000)
+  t.match(
+    world.told.filter((text) => !text.startsWith('retrying')),
+    [
+      'lost orders-0 orders-1 orders-2 orders-3',
+      'joined 2',
+      'assigned orders-0 orders-1 orders-2 orders-3',
+    ],
+  )
+})
+
+t.test('listener: one that can not begin yet is asked again', async (t) => {
+  const [world] = await open()
+  let calls = 0
+  world.onAssigned = async () => {
+    calls += 1
+    if (calls === 1) throw clientError('REQUEST_TIMEOUT', 'not yet', { retriable: true })
+  }
+  world.subscribe('orders')
+  await world.when(() => calls === 2)
+  await world.pass(100)
+  t.equal(world.membership.assignment.length, 4)
+  t.equal(world.failed.length, 0)
+})
+
+t.test('close: of a member that was expelled, what it had is lost', async (t) => {
+  const [world] = await joined()
+  const hanging = deferred<void>()
+  world.onAssigned = () => hanging.promise
+  world.topics.set('orders', { id: '1'.padStart(32, '0'), partitions: 5 })
+  world.fail(Heartbeat, 27)
+  await world.when(() => world.told.includes('assigned orders-4'))
+  world.fail(Heartbeat, 25)
+  await world.pass(5000)
+  const closed = world.membership.close()
+  hanging.resolve()
+  await world.simulation.until(closed)
+  t.equal(world.told.at(-1), 'lost orders-0 orders-1 orders-2 orders-3 orders-4')
 })

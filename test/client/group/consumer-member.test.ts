@@ -1,6 +1,7 @@
 // A member under KIP-848 against a coordinator by script, in simulated time.
 import t from 'tap'
 import { deferred } from '../../../base/deferred.ts'
+import { clientError } from '../../../client/errors.ts'
 import type { MembershipOptions } from '../../../client/group/options.ts'
 import { ConsumerGroupHeartbeat } from '../../../protocol/messages/consumer-group-heartbeat.ts'
 import { JoinGroup } from '../../../protocol/messages/join-group.ts'
@@ -312,4 +313,45 @@ t.test('auto: KIP-848 where it is offered, else classic', async (t) => {
     await world.when(() => world.requests(JoinGroup).length > 0)
     t.match(world.requests(JoinGroup)[0]!.request.protocols, [{ name: 'cooperative-sticky' }])
   }
+})
+
+t.test('listener: one that can not begin yet is asked again', async (t) => {
+  const [world] = await open()
+  let calls = 0
+  world.onAssigned = async () => {
+    calls += 1
+    if (calls === 1) throw clientError('REQUEST_TIMEOUT', 'not yet', { retriable: true })
+  }
+  world.subscribe('orders')
+  await world.pass(3000)
+  t.same(world.told, [
+    'joined 1',
+    'assigned orders-0 orders-1',
+    'retrying REQUEST_TIMEOUT',
+    'assigned orders-0 orders-1',
+  ])
+  t.equal(world.membership.assignment.length, 2)
+})
+
+t.test('listener: a last commit that fails ends nothing', async (t) => {
+  const [world, group] = await joined()
+  world.fail(OffsetCommit, 12)
+  world.onRevoked = () => world.membership.commit([world.offset(1, 7)])
+  group.target = { [idOf(1)]: [0] }
+  await world.pass(10_000)
+  t.same(world.told, ['revoked orders-1', 'retrying OFFSET_METADATA_TOO_LARGE'])
+  t.same(world.membership.assignment, [{ topic: 'orders', partition: 0 }])
+})
+
+t.test('frozen: a process that stood still for minutes hears that it was expelled', async (t) => {
+  const [world] = await joined()
+  world.env.pause()
+  await world.pass(180_000)
+  world.fail(ConsumerGroupHeartbeat, 25)
+  world.env.resume()
+  await world.pass(2000)
+  t.match(
+    world.told.filter((text) => !text.startsWith('retrying')),
+    ['lost orders-0 orders-1', /joined/, 'assigned orders-0 orders-1'],
+  )
 })
