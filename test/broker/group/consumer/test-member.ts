@@ -51,12 +51,10 @@ export class TestMember {
   readonly options: TestMemberOptions
   epoch = 0
   prompt = true
-  /** What it works on, as `topic:partition`. */
+  /** What it works on, as `topicId:partition`. */
   readonly owned = new Set<string>()
   /** What it was last told to have. */
   #told: ReadonlySet<string> = new Set()
-  /** Topics may be gone when the member still has them. */
-  readonly #topicIds = new Map<string, string>()
   memberId: string
 
   constructor(calls: GroupCalls, options: TestMemberOptions) {
@@ -93,6 +91,16 @@ export class TestMember {
     for (const partition of this.#told) this.owned.add(partition)
   }
 
+  /** What it works on, as `topic:partition`. */
+  get names(): string[] {
+    const { topicsById } = this.#calls.image
+    const named = [...this.owned].map((each) => {
+      const [topicId = '', partition] = each.split(':')
+      return `${topicsById.get(topicId)?.name ?? topicId}:${partition}`
+    })
+    return named.sort()
+  }
+
   /** As after an error: it has nothing, and joins anew. */
   forget(): void {
     this.epoch = 0
@@ -113,7 +121,7 @@ export class TestMember {
       subscribedTopicNames: joins ? (topics === null ? null : [...topics]) : null,
       ...(version === 0 ? {} : { subscribedTopicRegex: joins ? regex : null }),
       serverAssignor: joins ? assignor : null,
-      topicPartitions: joins ? [] : ownedTopics(this.owned, this.#topicIds),
+      topicPartitions: joins ? [] : ownedTopics(this.owned),
     }
   }
 
@@ -123,23 +131,17 @@ export class TestMember {
     if (response.assignment === null) return
     this.#told = new Set(
       response.assignment.topicPartitions.flatMap(({ topicId, partitions }) => {
-        const name = this.#calls.image.topicsById.get(topicId)?.name ?? topicId
-        this.#topicIds.set(name, topicId)
-        return partitions.map((partition) => `${name}:${partition}`)
+        return partitions.map((partition) => `${topicId}:${partition}`)
       }),
     )
     if (this.prompt) this.release()
   }
 }
 
-function ownedTopics(
-  owned: ReadonlySet<string>,
-  topicIds: ReadonlyMap<string, string>,
-): { topicId: string; partitions: number[] }[] {
+function ownedTopics(owned: ReadonlySet<string>): { topicId: string; partitions: number[] }[] {
   const byTopic = new Map<string, number[]>()
   for (const each of owned) {
-    const [name = '', partition] = each.split(':')
-    const topicId = topicIds.get(name) ?? ''
+    const [topicId = '', partition] = each.split(':')
     byTopic.set(topicId, [...(byTopic.get(topicId) ?? []), Number(partition)])
   }
   return [...byTopic].map(([topicId, partitions]) => ({ topicId, partitions }))
