@@ -190,6 +190,7 @@ export class ProducerCore implements SenderHost, TopicWriterHost {
     queue.returned(batch)
     const { errorCode: code, baseOffset, logAppendTimeMs } = answer
     if (code === 0 || code === errors.duplicateSequenceNumber.code) {
+      queue.acknowledged()
       // A repeated batch whose place the broker has forgotten was written all the same.
       this.#complete(queue, batch, { baseOffset, logAppendTimeMs })
       return

@@ -188,7 +188,7 @@ export class SendGroup {
   readonly #topic: string
   readonly #shares: Share[] = []
   readonly #failed: FailedMessage[] = []
-  readonly #sent: SentRange[] = []
+  readonly #sent: { -readonly [K in keyof SentRange]: SentRange[K] }[] = []
 
   constructor(topic: string) {
     this.#topic = topic
@@ -238,10 +238,20 @@ export class SendGroup {
         for (let each = 0; each < count; each++)
           this.#failed.push({ index: run.index + at + each, error: outcome })
       } else {
-        const baseOffset = outcome.baseOffset < 0 ? -1 : outcome.baseOffset + index
-        this.#sent.push({ topic: this.#topic, partition, baseOffset, recordCount: count })
+        this.#wrote(partition, outcome.baseOffset < 0 ? -1 : outcome.baseOffset + index, count)
       }
       at += count
     }
+  }
+
+  /** Joins what lies behind one another in the partition. */
+  #wrote(partition: number, baseOffset: number, count: number): void {
+    const last = this.#sent.at(-1)
+    const joins =
+      last?.partition === partition &&
+      baseOffset >= 0 &&
+      last.baseOffset + last.recordCount === baseOffset
+    if (joins) last.recordCount += count
+    else this.#sent.push({ topic: this.#topic, partition, baseOffset, recordCount: count })
   }
 }

@@ -17,7 +17,9 @@ export interface ProducerId {
  * failed stand in front. A sequence is given when a batch is first sent, so that it has no gaps.
  *
  * I1: sequences in `inFlight`, then in `queue`, ascend; batches without one are last.
- * I2: a batch keeps its sequence until a broker said for certain that it was not written. Only then, and with
+ * I2: the first batch under an epoch goes alone: a broker that does not know the producer takes any sequence, so that
+ *     the second could be written without the first.
+ * I3: a batch keeps its sequence until a broker said for certain that it was not written. Only then, and with
  *     nothing in flight, the epoch is raised and sequences start at 0 again (KIP-360): no record is written twice.
  */
 export class PartitionQueue {
@@ -42,6 +44,8 @@ export class PartitionQueue {
   /** Raised before anything more is sent. */
   #epochIsUsedUp = false
   #idIsUsedUp = false
+  /** The broker has acknowledged a batch under this epoch. */
+  #isKnown = false
 
   constructor(topic: string, index: number) {
     this.topic = topic
@@ -57,6 +61,7 @@ export class PartitionQueue {
   maySendTo(broker: number, nowMs: number): boolean {
     if (nowMs < this.retryAtMs) return false
     if (this.inFlight.length === 0) return true
+    if (this.#identity !== undefined && !this.#isKnown) return false
     // What failed goes alone until it is through: what comes behind would only be out of sequence.
     if (this.#recovering) return false
     // The old leader may still write what is on its way to it.
@@ -85,13 +90,14 @@ export class PartitionQueue {
   #renew(fresh: ProducerId): void {
     if (this.#identity === undefined) this.#identity = fresh
     if (!this.#epochIsUsedUp) return
-    assert(this.inFlight.length === 0, 'I2 nothing is in flight when the epoch changes')
+    assert(this.inFlight.length === 0, 'I3 nothing is in flight when the epoch changes')
     const { producerId, producerEpoch } = this.#identity
     const sameId = producerId === fresh.producerId
     assert(!sameId || !this.needsNewId, 'a new id was fetched')
     this.#identity = sameId ? { producerId, producerEpoch: producerEpoch + 1 } : fresh
     this.#epochIsUsedUp = false
     this.#idIsUsedUp = false
+    this.#isKnown = false
     this.#nextSequence = 0
     for (const batch of this.queue) batch.baseSequence = -1
   }
@@ -118,6 +124,11 @@ export class PartitionQueue {
     const at = this.inFlight.indexOf(batch)
     assert(at >= 0, 'what returns was sent')
     this.inFlight.splice(at, 1)
+  }
+
+  /** It was written. */
+  acknowledged(): void {
+    if (!this.#epochIsUsedUp) this.#isKnown = true
   }
 
   /** Sends it again, in its place. */

@@ -1,0 +1,213 @@
+// Every record exactly once and in order, whatever happens to connections, answers and leaders.
+import t from 'tap'
+import { string } from '../../../client/serdes.ts'
+import { topic } from '../../../client/topic.ts'
+import { Prng } from '../../../base/simulated/prng.ts'
+import { testSeed } from '../../support/seeded-random.ts'
+import { ModelCluster } from './model-cluster.ts'
+
+const orders = topic('orders', { key: string(), value: string() })
+const seed = testSeed(1)
+
+for (let round = 0; round < 25; round++) {
+  t.test(
+    `producer: lost answers, broken connections, moving leaders, round ${round}`,
+    async (t) => {
+      const random = new Prng(`${seed}/${round}`)
+      const cluster = await ModelCluster.start(`${seed}/${round}`, { orders: 3 })
+      cluster.hints = round % 2 === 0
+      let faultsLeft = 60
+      const chance = (probability: number): boolean =>
+        faultsLeft > 0 && random.fraction() < probability && faultsLeft-- > 0
+      cluster.onRequest = () => {
+        if (chance(0.1)) return 'lose'
+        if (chance(0.1)) return 'forget'
+        if (chance(0.03)) return 'silence'
+        for (const partition of cluster.partitions.get('orders') ?? []) {
+          if (!chance(0.05)) continue
+          partition.leader = 3 - partition.leader
+          partition.leaderEpoch += 1
+        }
+        return undefined
+      }
+      // NOT_ENOUGH_REPLICAS, its kind that is written, REQUEST_TIMED_OUT, CORRUPT_MESSAGE.
+      const codes = [19, 20, 7, 2]
+      cluster.onBatch = () => {
+        if (!chance(0.15)) return undefined
+        const code = codes[Math.floor(random.fraction() * codes.length)] ?? 19
+        return { code, written: code === 20 || code === 7 }
+      }
+      const producer = cluster.kafka.producer({ batchBytes: 1024, requestTimeoutMs: 1000 })
+      const sent: Promise<{ partition: number; offset: number }>[] = []
+      const { timers } = cluster.kafka.env
+      for (let index = 0; index < 600; index++) {
+        sent.push(producer.send(orders, { key: `k${index % 40}`, value: `${index}` }))
+        if (random.fraction() < 0.05)
+          await cluster.until(
+            new Promise<void>((resolve) => timers.after(random.fraction() * 20, resolve)),
+          )
+      }
+      const places = await cluster.until(Promise.all(sent))
+      const stored = [0, 1, 2].flatMap((index) => cluster.values('orders', index))
+      t.equal(stored.length, 600, 'nothing is written twice')
+      t.equal(new Set(stored).size, 600, 'nothing is missing')
+      for (const index of [0, 1, 2]) {
+        const numbers = cluster.values('orders', index).map(Number)
+        t.same(
+          numbers,
+          numbers.toSorted((left, right) => left - right),
+          'order is kept',
+        )
+      }
+      const wrong = places.filter(
+        ({ partition, offset }, index) =>
+          cluster.values('orders', partition)[offset] !== `${index}`,
+      )
+      t.same(wrong, [], 'each is where its sender was told')
+      await cluster.until(producer.close())
+      await cluster.until(cluster.kafka.close())
+    },
+  )
+}
+
+t.test(
+  'producer: a broker that forgot the producer is gone on with under a new epoch',
+  async (t) => {
+    const cluster = await ModelCluster.start(seed, { orders: 1 })
+    const producer = cluster.kafka.producer()
+    await cluster.until(producer.sendBatch(orders, [{ value: 'a' }, { value: 'b' }]))
+    let once = true
+    cluster.onBatch = (partition) => {
+      if (!once) return undefined
+      once = false
+      partition.producers.clear()
+      return { code: 59, written: false }
+    }
+    await cluster.until(producer.sendBatch(orders, [{ value: 'c' }]))
+    await cluster.until(producer.sendBatch(orders, [{ value: 'd' }]))
+    t.same(cluster.values('orders'), ['a', 'b', 'c', 'd'])
+    const entry = [...(cluster.partitions.get('orders')?.[0]?.producers.values() ?? [])][0]
+    t.match(entry, { epoch: 1, nextSequence: 2 })
+  },
+)
+
+t.test('producer: an epoch that is too old is replaced with a new producer id', async (t) => {
+  const cluster = await ModelCluster.start(seed, { orders: 1 })
+  const producer = cluster.kafka.producer()
+  await cluster.until(producer.send(orders, { value: 'a' }))
+  for (const entry of cluster.partitions.get('orders')?.[0]?.producers.values() ?? [])
+    entry.epoch = 9
+  await cluster.until(producer.send(orders, { value: 'b' }))
+  t.same(cluster.values('orders'), ['a', 'b'])
+  t.equal(cluster.partitions.get('orders')?.[0]?.producers.size, 2)
+})
+
+t.test('producer: a batch that can not be written does not stop those behind it', async (t) => {
+  const cluster = await ModelCluster.start(seed, { orders: 1 })
+  cluster.onBatch = (_, records) =>
+    records.some(({ value }) => value === 'bad') ? { code: 87, written: false } : undefined
+  const producer = cluster.kafka.producer({ batchBytes: 1024 })
+  const filler = 'x'.repeat(900)
+  const sent = ['1', 'bad', '2', '3'].map((value) =>
+    producer.send(orders, { value: value === 'bad' ? value : value + filler }),
+  )
+  const results = await cluster.until(Promise.allSettled(sent))
+  t.match(results[1], { status: 'rejected', reason: { code: 'INVALID_RECORD', kind: 'broker' } })
+  t.equal(results.filter(({ status }) => status === 'fulfilled').length >= 2, true)
+  await cluster.until(producer.send(orders, { value: 'after' }))
+  t.equal(cluster.values('orders').at(-1), 'after')
+})
+
+t.test('producer: a batch that is too large for the broker is split', async (t) => {
+  const cluster = await ModelCluster.start(seed, { orders: 1 })
+  cluster.onBatch = (_, records) => (records.length > 30 ? { code: 10, written: false } : undefined)
+  for (const compression of ['none', 'gzip'] as const) {
+    const producer = cluster.kafka.producer({ compression })
+    const messages = Array.from({ length: 200 }, (_, index) => ({
+      key: 'k',
+      value: `${compression} ${index}`,
+      headers: { n: `${index}` },
+    }))
+    const sent = producer.send(orders, { key: 'k', value: 'first' })
+    const ranges = await cluster.until(producer.sendBatch(orders, messages))
+    t.equal(
+      ranges.reduce((sum, { recordCount }) => sum + recordCount, 0),
+      200,
+    )
+    const stored = cluster.values('orders')
+    for (const { baseOffset, recordCount } of ranges)
+      t.ok(stored[baseOffset + recordCount - 1]?.startsWith(compression))
+    t.equal(stored[(await cluster.until(sent)).offset], 'first')
+    await cluster.until(producer.close())
+  }
+  const stored = cluster.values('orders')
+  t.equal(new Set(stored).size, 401)
+  t.equal(Math.max(...(cluster.partitions.get('orders')?.[0]?.batches ?? [])) <= 30, true)
+})
+
+t.test('producer: a single record that is too large is refused by name', async (t) => {
+  const cluster = await ModelCluster.start(seed, { orders: 1 })
+  cluster.onBatch = () => ({ code: 10, written: false })
+  const producer = cluster.kafka.producer()
+  await t.rejects(cluster.until(producer.send(orders, { value: 'x' })), {
+    code: 'MESSAGE_TOO_LARGE',
+    kind: 'config',
+    topic: 'orders',
+    partition: 0,
+    attempts: 1,
+    broker: /^broker:900/,
+  })
+  await t.rejects(cluster.until(producer.send(orders, { value: 'x'.repeat(2 ** 20) })), {
+    code: 'RECORD_TOO_LARGE',
+  })
+})
+
+t.test(
+  'producer: records that nobody delivers in time fail, and later ones are written',
+  async (t) => {
+    const cluster = await ModelCluster.start(seed, { orders: 1 })
+    const producer = cluster.kafka.producer({ deliveryTimeoutMs: 3000, requestTimeoutMs: 1000 })
+    await cluster.until(producer.send(orders, { value: 'a' }))
+    cluster.onRequest = () => 'silence'
+    const startMs = cluster.kafka.env.clock.monotonicMs()
+    await t.rejects(cluster.until(producer.send(orders, { value: 'b' })), {
+      code: 'DELIVERY_TIMEOUT',
+      kind: 'timeout',
+      retriable: true,
+    })
+    const tookMs = cluster.kafka.env.clock.monotonicMs() - startMs
+    t.ok(tookMs >= 2990 && tookMs < 3200, `${tookMs} ms`)
+    cluster.onRequest = () => undefined
+    await cluster.until(producer.send(orders, { value: 'c' }))
+    t.same(cluster.values('orders'), ['a', 'c'])
+  },
+)
+
+t.test('producer: a leader that is told with the refusal is used without asking', async (t) => {
+  const cluster = await ModelCluster.start(seed, { orders: 1 })
+  cluster.hints = true
+  const producer = cluster.kafka.producer({ retryBackoffMs: 5000, retryBackoffMsMax: 5000 })
+  await cluster.until(producer.send(orders, { value: 'a' }))
+  const [partition] = cluster.partitions.get('orders') ?? []
+  if (partition !== undefined) Object.assign(partition, { leader: 2, leaderEpoch: 7 })
+  const asked = cluster.metadataCount
+  await cluster.until(producer.send(orders, { value: 'b' }), 1000)
+  t.equal(cluster.metadataCount, asked)
+  t.same(cluster.values('orders'), ['a', 'b'])
+})
+
+t.test('producer: close gives up after its time, and says what was not written', async (t) => {
+  const cluster = await ModelCluster.start(seed, { orders: 1 })
+  const producer = cluster.kafka.producer()
+  cluster.onRequest = () => 'silence'
+  const sent = producer.send(orders, { value: 'a' })
+  const failed = t.rejects(sent, { code: 'CLOSED', kind: 'closed' })
+  producer.enqueue(orders, { value: 'b' })
+  await t.rejects(cluster.until(producer.close({ timeoutMs: 500 })), {
+    code: 'CLOSED',
+    message: /^1 records that nobody waited for/,
+  })
+  await failed
+  await cluster.until(cluster.kafka.close())
+  t.equal(cluster.kafka.health().state, 'closed')
+})
