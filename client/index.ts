@@ -8,6 +8,22 @@ export {
   type NewTopic,
 } from './admin.ts'
 export type { BrokerAddress, ClusterMetadata, PartitionMetadata, TopicMetadata } from './cluster.ts'
+export { Consumer, type AssignedPartition, type PartitionLag } from './consumer/consumer.ts'
+export type { FetchedBatch } from './consumer/fetched-batch.ts'
+export type { ConsumerOptions, Isolation, OffsetReset } from './consumer/options.ts'
+export type { ConsumerRecord } from './consumer/record.ts'
+export type { Handler, HandlerContext } from './consumer/run.ts'
+export type { RetryPolicy, RunOptions } from './consumer/run-options.ts'
+export type { StatusEvent } from './consumer/status.ts'
+export {
+  GroupAdmin,
+  type CommittedPartition,
+  type GroupDescription,
+  type GroupListing,
+  type GroupMember,
+  type ResetOptions,
+  type ResetTarget,
+} from './group-admin.ts'
 export { KafkaError, type KafkaErrorCode, type KafkaErrorKind } from './errors.ts'
 export { Kafka, type KafkaHealth, type KafkaOptions } from './kafka.ts'
 export type { BaseSerde, OptionalSerde, Serde } from './serde.ts'

@@ -2,10 +2,15 @@ import type { Env } from '../base/env.ts'
 import { createRealEnv } from '../base/real/real-env.ts'
 import { Admin } from './admin.ts'
 import { Cluster, type ClusterHealth } from './cluster.ts'
+import type { Consumer } from './consumer/consumer.ts'
+import { createConsumer } from './consumer/create-consumer.ts'
+import type { DeadLetterSender } from './consumer/dead-letter.ts'
+import type { ConsumerOptions } from './consumer/options.ts'
 import { clientError } from './errors.ts'
 import type { ProducerOptions } from './producer/options.ts'
 import { Producer } from './producer/producer.ts'
 import { checkOptions, duration, text, texts, unchecked } from './options.ts'
+import { topic } from './topic.ts'
 
 export interface KafkaOptions {
   /** "host:port" of some brokers; the others are learnt from them. */
@@ -39,11 +44,6 @@ const kafkaRules = {
   env: unchecked<Env>(createRealEnv),
 }
 
-/** What `close` ends: producers and consumers. */
-interface Closable {
-  close(): Promise<void>
-}
-
 export interface KafkaHealth extends ClusterHealth {
   readonly state: 'idle' | 'connected' | 'disconnected' | 'closed'
 }
@@ -55,7 +55,8 @@ export interface KafkaHealth extends ClusterHealth {
 export class Kafka implements AsyncDisposable {
   readonly env: Env
   readonly cluster: Cluster
-  readonly #parts = new Set<Closable>()
+  readonly #producers = new Set<Producer>()
+  readonly #consumers = new Set<Consumer>()
   #admin: Admin | undefined
   #closing: Promise<void> | undefined
 
@@ -75,14 +76,35 @@ export class Kafka implements AsyncDisposable {
   /** Throws `TypeError` and `RangeError` when options are wrong. Nothing is dialled before a record is sent. */
   producer(options?: ProducerOptions): Producer {
     this.#refuseClosed()
+    return this.#newProducer(options)
+  }
+
+  #newProducer(options?: ProducerOptions): Producer {
     const { cluster } = this
     const producer: Producer = new Producer({
       cluster,
       options,
-      closed: () => this.#parts.delete(producer),
+      closed: () => this.#producers.delete(producer),
     })
-    this.#parts.add(producer)
+    this.#producers.add(producer)
     return producer
+  }
+
+  /** Throws `TypeError` and `RangeError` when options are wrong. Nothing is dialled before something is read. */
+  consumer(options?: ConsumerOptions): Consumer {
+    this.#refuseClosed()
+    const { env, cluster } = this
+    const consumer: Consumer = createConsumer(
+      {
+        env,
+        cluster,
+        deadLetters: this.#deadLetters(),
+        closed: () => this.#consumers.delete(consumer),
+      },
+      options,
+    )
+    this.#consumers.add(consumer)
+    return consumer
   }
 
   /** What is connected at the moment. Asks nobody. */
@@ -94,7 +116,7 @@ export class Kafka implements AsyncDisposable {
     return { state: health.lastError === undefined ? 'idle' : 'disconnected', ...health }
   }
 
-  /** Closes producers (what they took is sent first), consumers (they leave their groups) and connections. */
+  /** Closes consumers (they leave their groups), producers (what they took is sent first) and connections. */
   close(): Promise<void> {
     this.#closing ??= this.#closeAll()
     return this.#closing
@@ -105,9 +127,26 @@ export class Kafka implements AsyncDisposable {
   }
 
   async #closeAll(): Promise<void> {
-    const results = await Promise.allSettled([...this.#parts].map((part) => part.close()))
+    // Handlers that are at work may still have to send something.
+    const consumers = await Promise.allSettled([...this.#consumers].map((each) => each.close()))
+    const producers = await Promise.allSettled([...this.#producers].map((each) => each.close()))
     await this.cluster.close()
-    for (const result of results) if (result.status === 'rejected') throw result.reason as Error
+    for (const result of [...consumers, ...producers]) {
+      if (result.status === 'rejected') throw result.reason as Error
+    }
+  }
+
+  /** One producer for the dead letters of a consumer, made for the first of them. */
+  #deadLetters(): DeadLetterSender {
+    let producer: Producer | undefined
+    return {
+      send: (name, { key, value, headers }, options) => {
+        // Also while `close` waits for the consumer: producers are closed behind it.
+        producer ??= this.#newProducer()
+        const pairs = headers.map((header) => [header.key, header.value] as const)
+        return producer.send(topic(name), { key, value, headers: pairs }, options)
+      },
+    }
   }
 
   #refuseClosed(): void {

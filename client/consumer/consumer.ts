@@ -25,6 +25,8 @@ export interface ConsumerDependencies {
   readonly membership?: (listener: MembershipListener) => Membership
   /** For `run` with a dead-letter topic. */
   readonly deadLetters?: DeadLetterSender
+  /** Called once, when the consumer is closed. */
+  readonly closed?: () => void
 }
 
 export interface AssignedPartition extends TopicPartition {
@@ -59,6 +61,7 @@ export class Consumer implements AsyncDisposable {
   readonly #commits: Commits
   readonly #membership: Membership | undefined
   readonly #deadLetters: DeadLetterSender | undefined
+  readonly #closed: () => void
   readonly #assignment: Assignment
   readonly #board = new StatusBoard()
   readonly #pulse: Pulse = { asked: false, waiting: false }
@@ -76,6 +79,7 @@ export class Consumer implements AsyncDisposable {
     this.#env = env
     this.#settings = settings
     this.#deadLetters = dependencies.deadLetters
+    this.#closed = dependencies.closed ?? (() => undefined)
     this.#assignment = new Assignment({
       env,
       report,
@@ -296,6 +300,7 @@ export class Consumer implements AsyncDisposable {
       this.#engine.remove(partition, consumerClosed())
     this.#engine.close()
     this.#board.close()
+    this.#closed()
   }
 
   async #within(timeoutMs: number, promise: Promise<void>): Promise<void> {

@@ -9,6 +9,8 @@ export interface ConsumerContext {
   readonly env: Env
   readonly cluster: Cluster
   readonly deadLetters?: DeadLetterSender
+  /** Called once, when the consumer is closed. */
+  readonly closed?: () => void
 }
 
 /** Throws `TypeError` and `RangeError` when options are wrong. Nothing is asked of a broker before the consumer is read. */
