@@ -10,6 +10,7 @@ import {
   isControl,
   nextOffsetOf,
   readBatchHeader,
+  type BatchHeader,
 } from '../../protocol/records/batch.ts'
 import { CompressionError } from '../../protocol/records/compression.ts'
 import {
@@ -54,6 +55,7 @@ export class Chunk {
   readonly #end: number
   readonly #aborted: AbortedTransactions | undefined
   #at = 0
+  #lastOffset = -1
   #offset: number
 
   /**
@@ -88,43 +90,58 @@ export class Chunk {
     return this.#offset
   }
 
-  /** Checks the next batches. Throws `KafkaError` and stays where it is. */
+  /** Checks the next batches, up to one that is damaged. Throws `KafkaError` when that is the first, and stays there. */
   prepare(): Prepared {
     const segments: Segment[] = []
     const firstOffset = this.#offset
-    let nextOffset = firstOffset
-    let at = this.#at
     let leaderEpoch = -1
     let sizeBytes = 0
     let recordCount = 0
-    let lastOffset = -1
-    while (at < this.#end && sizeBytes < preparedBytesMax) {
-      const header = readBatchHeader(this.#bytes, at)
-      const batch = this.#bytes.subarray(at, at + header.sizeBytes)
-      if (header.magic !== batchMagic)
-        throw this.#corrupt(`a batch has the format ${header.magic}; only 2 is understood`)
-      if (computeCrc(batch, 0, batch.length) !== header.crc)
-        throw this.#corrupt(`the checksum of the batch at offset ${header.baseOffset} is wrong`)
-      if (header.baseOffset <= lastOffset || header.lastOffsetDelta < 0)
-        throw this.#corrupt(`the batch at offset ${header.baseOffset} is out of order`)
-      lastOffset = header.baseOffset + header.lastOffsetDelta
-      at += header.sizeBytes
-      const hidden = this.#aborted?.hides(header, batch) === true || isControl(header.attributes)
+    while (this.#at < this.#end && sizeBytes < preparedBytesMax) {
+      const header = readBatchHeader(this.#bytes, this.#at)
+      const batch = this.#bytes.subarray(this.#at, this.#at + header.sizeBytes)
+      const damage = this.#damageOf(header, batch)
+      if (damage !== undefined) {
+        if (this.#offset > firstOffset) break
+        throw this.#corrupt(damage)
+      }
+      const segment = this.#segmentOf(header, batch, firstOffset)
       leaderEpoch = header.leaderEpoch
-      nextOffset = Math.max(nextOffset, lastOffset + 1)
-      if (hidden || header.recordCount <= 0 || lastOffset < firstOffset) continue
-      const segment = this.#segment(batch)
+      this.#at += header.sizeBytes
+      this.#offset = Math.max(this.#offset, nextOffsetOf(header))
+      if (segment === undefined) continue
       segments.push(segment)
       sizeBytes += segment.sizeBytes
       recordCount += header.recordCount
     }
-    this.#at = at
-    this.#offset = nextOffset
+    const nextOffset = this.#offset
     return { segments, firstOffset, nextOffset, leaderEpoch, sizeBytes, recordCount }
   }
 
-  #segment(batch: Buffer): Segment & { readonly sizeBytes: number } {
-    const header = readBatchHeader(batch, 0)
+  #damageOf(header: BatchHeader, batch: Buffer): string | undefined {
+    const { magic, baseOffset, lastOffsetDelta } = header
+    if (magic !== batchMagic) return `a batch has the format ${magic}; only 2 is understood`
+    if (computeCrc(batch, 0, batch.length) !== header.crc)
+      return `the checksum of the batch at offset ${baseOffset} is wrong`
+    if (lastOffsetDelta < 0 || baseOffset + lastOffsetDelta < this.#lastOffset)
+      return `the batch at offset ${baseOffset} is out of order`
+    this.#lastOffset = baseOffset + lastOffsetDelta
+    return undefined
+  }
+
+  /** Undefined when there is nothing in it for a reader from `firstOffset` on. */
+  #segmentOf(
+    header: BatchHeader,
+    batch: Buffer,
+    firstOffset: number,
+  ): (Segment & { readonly sizeBytes: number }) | undefined {
+    if (this.#aborted?.hides(header, batch) === true || isControl(header.attributes))
+      return undefined
+    if (header.recordCount <= 0 || nextOffsetOf(header) <= firstOffset) return undefined
+    return this.#segment(header, batch)
+  }
+
+  #segment(header: BatchHeader, batch: Buffer): Segment & { readonly sizeBytes: number } {
     const { leaderEpoch } = header
     if (compressionOf(header.attributes) === 'none') {
       const reader = (): RecordReader =>

@@ -40,7 +40,9 @@ abstract class Puller<T> implements AsyncIterableIterator<T>, Stream {
   protected readonly host: StreamHost
   protected delivery: Delivery | undefined
   protected finished = false
-  #last: Promise<unknown> | undefined
+  /** Calls that are not answered yet. */
+  #pulls = 0
+  #last: Promise<void> | undefined
   #turnMs: number
   #handed: Deferred<void> | undefined
 
@@ -83,17 +85,19 @@ abstract class Puller<T> implements AsyncIterableIterator<T>, Stream {
   }
 
   /** Several calls at a time are answered one after the other. */
-  protected slowly(): Promise<IteratorResult<T, undefined>> {
-    const pulled = this.#last === undefined ? this.#pull() : this.#last.then(() => this.#pull())
-    const settled = pulled.then(
-      () => undefined,
-      () => undefined,
-    )
-    this.#last = settled
-    void settled.then(() => {
-      if (this.#last === settled) this.#last = undefined
-    })
-    return pulled
+  protected async slowly(): Promise<IteratorResult<T, undefined>> {
+    const before = this.#pulls === 0 ? undefined : this.#last
+    this.#pulls += 1
+    const over = deferred<void>()
+    this.#last = over.promise
+    try {
+      await before
+      return await this.#pull()
+    } finally {
+      // Before the caller hears of it: its next call may be a fast one.
+      this.#pulls -= 1
+      over.resolve()
+    }
   }
 
   /** A record that does not parse: its partition waits for a `seek`. `for await` does not call `return` then. */
@@ -108,7 +112,7 @@ abstract class Puller<T> implements AsyncIterableIterator<T>, Stream {
   }
 
   protected get queueing(): boolean {
-    return this.#last !== undefined
+    return this.#pulls > 0
   }
 
   /** Whether it is time for others. */

@@ -1,0 +1,450 @@
+// What an application sees of its partitions, against brokers by script and in simulated time.
+import t from 'tap'
+import type { FetchedBatch } from '../../../client/consumer/fetched-batch.ts'
+import type { AnyRecord } from '../../../client/consumer/record.ts'
+import { KafkaError } from '../../../client/errors.ts'
+import { Fetch } from '../../../protocol/messages/fetch.ts'
+import { Metadata } from '../../../protocol/messages/metadata.ts'
+import { FakeMembership, LogWorld, topicId } from './log-world.ts'
+
+const place = (partition = 0) => ({ topic: 'orders', partition })
+
+async function taken(
+  world: LogWorld,
+  iterator: AsyncIterator<AnyRecord>,
+  count: number,
+): Promise<string[]> {
+  const values: string[] = []
+  for (let index = 0; index < count; index++) {
+    const { value } = await world.until(iterator.next())
+    values.push(String((value as AnyRecord).value))
+  }
+  return values
+}
+
+function records(consumer: ReturnType<LogWorld['consumer']>): AsyncIterator<AnyRecord> {
+  return consumer.subscribe('orders')[Symbol.asyncIterator]() as AsyncIterator<AnyRecord>
+}
+
+t.test('subscribe: records come in order, across batches and fetches', async (t) => {
+  const world = await new LogWorld().open()
+  const [log] = world.partitions
+  log!.batchesPerFetch = 2
+  for (const base of [0, 3, 6, 9]) log!.append([`${base}`, `${base + 1}`, `${base + 2}`])
+  const consumer = world.consumer()
+  consumer.assign([place()])
+  const iterator = records(consumer)
+  t.strictSame(
+    await taken(world, iterator, 12),
+    Array.from({ length: 12 }, (_, i) => `${i}`),
+  )
+  t.equal(consumer.position(place()), 11, 'the last one is not done yet')
+  const waiting = iterator.next()
+  log!.append(['late'])
+  t.equal(String((await world.until(waiting)).value.value), 'late')
+  t.equal(consumer.position(place()), 12)
+  t.strictSame(consumer.lag(), [{ ...place(), position: 12, endOffset: 13, lag: 1 }])
+  await world.until(consumer.close())
+  t.strictSame(await world.until(iterator.next()), { done: true, value: undefined })
+})
+
+t.test(
+  'subscribe: a loop that is left commits what is done and not the record in hand',
+  async (t) => {
+    const world = await new LogWorld().open()
+    world.partitions[0]!.append(['a', 'b', 'c', 'd'])
+    let group: FakeMembership | undefined
+    const membership = (listener: ConstructorParameters<typeof FakeMembership>[0]) =>
+      (group = new FakeMembership(listener))
+    const consumer = world.consumer({ group: 'billing' }, { membership })
+    const iterator = records(consumer)
+    await world.until(group!.assign(0))
+    t.strictSame(await taken(world, iterator, 3), ['a', 'b', 'c'])
+    await world.until(iterator.return!())
+    t.strictSame(group!.commits, [{ ...place(), offset: 2 }])
+    const again = records(consumer)
+    t.strictSame(await taken(world, again, 2), ['c', 'd'], 'it comes again')
+    await world.until(consumer.close())
+    t.strictSame(group!.commits.at(-1), { ...place(), offset: 3 })
+  },
+)
+
+t.test('subscribe: committed every interval, and once more when revoked', async (t) => {
+  const world = await new LogWorld(2).open()
+  for (const log of world.partitions) log.append(['a', 'b', 'c'])
+  let group: FakeMembership | undefined
+  const consumer = world.consumer(
+    { group: 'billing', autoCommit: { intervalMs: 1000 } },
+    { membership: (listener) => (group = new FakeMembership(listener)) },
+  )
+  const calls: string[] = []
+  consumer.onRebalance({
+    assigned: (places, same) => {
+      calls.push(`assigned ${places.length} ${same === consumer}`)
+    },
+    revoked: async (_, same) => {
+      calls.push(`revoked at ${same.position(place(1))}`)
+      await same.commit([place(1)])
+    },
+  })
+  const iterator = records(consumer)
+  await world.until(group!.assign(0, 1))
+  await taken(world, iterator, 4)
+  await world.pass(1500)
+  t.ok(group!.commits.length >= 1)
+  t.ok(group!.polledCount > 0)
+  const revoked = group!.revoke(1)
+  const next = iterator.next()
+  await world.until(revoked)
+  t.match(calls, ['assigned 2 true', /revoked at \d/])
+  t.strictSame(consumer.assignment, [place(0)])
+  world.partitions[0]!.append(['d'])
+  t.equal((await world.until(next)).value.partition, 0)
+  await world.until(consumer.close())
+})
+
+t.test(
+  'subscribe: a revocation waits for the record in hand, and its signal says so',
+  async (t) => {
+    const world = await new LogWorld().open()
+    world.partitions[0]!.append(['a', 'b'])
+    let group: FakeMembership | undefined
+    const consumer = world.consumer(
+      { group: 'billing' },
+      { membership: (listener) => (group = new FakeMembership(listener)) },
+    )
+    const iterator = records(consumer)
+    await world.until(group!.assign(0))
+    const first = (await world.until(iterator.next())).value as AnyRecord
+    let revoked = false
+    const revoking = group!.revoke(0).then(() => (revoked = true))
+    await world.pass(1000)
+    t.notOk(revoked)
+    t.ok(first.signal.aborted)
+    const next = iterator.next()
+    await world.until(revoking)
+    t.strictSame(group!.commits, [{ ...place(), offset: 1 }], 'what was in hand is done')
+    await t.rejects(consumer.commit(first), { code: 'NOT_ASSIGNED' })
+    await world.until(consumer.close())
+    t.equal((await world.until(next)).done, true)
+  },
+)
+
+t.test('subscribe: lost partitions are not committed', async (t) => {
+  const world = await new LogWorld().open()
+  world.partitions[0]!.append(['a', 'b'])
+  let group: FakeMembership | undefined
+  const consumer = world.consumer(
+    { group: 'billing' },
+    { membership: (listener) => (group = new FakeMembership(listener)) },
+  )
+  const iterator = records(consumer)
+  await world.until(group!.assign(0))
+  await taken(world, iterator, 2)
+  await world.until(group!.listener.lost([place()]))
+  group!.held = []
+  await world.until(consumer.close())
+  t.strictSame(group!.commits, [])
+})
+
+t.test('batches: whole, iterable again, and done when the next one is asked for', async (t) => {
+  const world = await new LogWorld().open()
+  const [log] = world.partitions
+  log!.batchesPerFetch = 2
+  for (const base of [0, 2, 4]) log!.append([`${base}`, `${base + 1}`])
+  let group: FakeMembership | undefined
+  const consumer = world.consumer(
+    { group: 'billing' },
+    { membership: (listener) => (group = new FakeMembership(listener)) },
+  )
+  const iterator = consumer.batches('orders')[Symbol.asyncIterator]()
+  await world.until(group!.assign(0))
+  const first = (await world.until(iterator.next())).value as FetchedBatch
+  t.strictSame(
+    Array.from(first, ({ offset }) => offset),
+    [0, 1, 2, 3],
+  )
+  t.equal([...first].length, 4, 'twice')
+  t.match(first, {
+    topic: 'orders',
+    partition: 0,
+    firstOffset: 0,
+    nextOffset: 4,
+    recordCountMax: 4,
+  })
+  await world.until(first.commit())
+  t.strictSame(group!.commits, [{ ...place(), offset: 4 }])
+  const second = (await world.until(iterator.next())).value as FetchedBatch
+  t.equal(second.firstOffset, 4)
+  await world.until(iterator.return!())
+  t.equal(consumer.position(place()), 4)
+  const again = (await world.until(consumer.batches('orders')[Symbol.asyncIterator]().next()))
+    .value as FetchedBatch
+  t.equal(again.firstOffset, 4, 'the one that was not done comes again')
+  await world.until(consumer.close())
+})
+
+t.test(
+  'pause: at once, and what was fetched comes after resume without another fetch',
+  async (t) => {
+    const world = await new LogWorld(2).open()
+    for (const log of world.partitions) log.append(['a', 'b', 'c', 'd'])
+    const consumer = world.consumer()
+    consumer.assign([place(0), place(1)])
+    const iterator = records(consumer)
+    const first = (await world.until(iterator.next())).value as AnyRecord
+    const { partition } = first
+    consumer.pause([place(partition)])
+    const others: AnyRecord[] = []
+    for (let index = 0; index < 4; index++) others.push((await world.until(iterator.next())).value)
+    t.ok(others.every((record) => record.partition === 1 - partition))
+    world.instead = () => 'silence'
+    consumer.resume([place(partition)])
+    const rest: number[] = []
+    for (let index = 0; index < 3; index++)
+      rest.push((await world.until(iterator.next())).value.offset)
+    t.strictSame(rest, [1, 2, 3])
+    await world.until(consumer.close())
+  },
+)
+
+t.test('seek: within a batch, backwards, by name and relative to the end', async (t) => {
+  const world = await new LogWorld().open()
+  world.partitions[0]!.append(['a', 'b', 'c', 'd', 'e'])
+  const consumer = world.consumer()
+  consumer.assign([{ ...place(), from: 'end-2' }])
+  const iterator = records(consumer)
+  t.strictSame(await taken(world, iterator, 1), ['d'])
+  consumer.seek(place(), 1)
+  t.strictSame(await taken(world, iterator, 2), ['b', 'c'])
+  consumer.seek(place(), 'beginning')
+  t.strictSame(await taken(world, iterator, 1), ['a'])
+  consumer.seek(place(), { timestamp: 1 })
+  const next = iterator.next()
+  await world.pass(100)
+  world.partitions[0]!.append(['f'])
+  t.equal(String((await world.until(next)).value.value), 'f', 'nothing is as late: the end')
+  consumer.seek(place(), 'end-100')
+  t.strictSame(await taken(world, iterator, 1), ['a'])
+  t.throws(() => consumer.seek(place(), 'middle' as never), RangeError)
+  t.throws(() => consumer.seek(place(5), 0), { code: 'NOT_ASSIGNED' })
+  await world.until(consumer.close())
+})
+
+t.test(
+  'reset: an offset that is gone leads to where the policy says, or is an error',
+  async (t) => {
+    const world = await new LogWorld().open()
+    const [log] = world.partitions
+    log!.logStartOffset = 10
+    log!.append(['k', 'l'])
+    const consumer = world.consumer()
+    consumer.assign([{ ...place(), from: 3 }])
+    t.strictSame(await taken(world, records(consumer), 1), ['k'])
+    t.match(
+      world.events.find(({ type }) => type === 'reset'),
+      { partition: place(), to: 'earliest' },
+    )
+    await world.until(consumer.close())
+
+    const strict = world.consumer({ offsetReset: 'none' })
+    strict.assign([{ ...place(), from: 3 }])
+    const iterator = records(strict)
+    await t.rejects(world.until(iterator.next()), { code: 'OFFSET_OUT_OF_RANGE' })
+    strict.seek(place(), 11)
+    t.strictSame(await taken(world, records(strict), 1), ['l'], 'goes on after a seek')
+    await world.until(strict.close())
+
+    const fresh = world.consumer({ offsetReset: 'none' })
+    fresh.assign([place()])
+    await t.rejects(world.until(records(fresh).next()), { code: 'NO_OFFSET' })
+    await world.until(fresh.close())
+  },
+)
+
+t.test('fetch: the leader moves, by hint and by metadata', async (t) => {
+  const world = await new LogWorld().open()
+  const [log] = world.partitions
+  log!.append(['a'])
+  const consumer = world.consumer()
+  consumer.assign([place()])
+  const iterator = records(consumer)
+  await taken(world, iterator, 1)
+  log!.leader = 2
+  log!.leaderEpoch = 4
+  log!.append(['b'])
+  t.strictSame(await taken(world, iterator, 1), ['b'])
+  const metadataCount = world.asked(Metadata).length
+  world.instead = (broker, { api, request }) => {
+    if (api !== Fetch || broker !== 2 || request.topics.length === 0) return undefined
+    const currentLeader = { leaderId: 1, leaderEpoch: 5 }
+    const nodeEndpoints = [{ nodeId: 1, host: 'broker', port: 9001, rack: null }]
+    const answer = {
+      partitionIndex: 0,
+      errorCode: 6,
+      highWatermark: -1,
+      abortedTransactions: null,
+      records: null,
+      currentLeader,
+    }
+    return {
+      response: {
+        errorCode: 0,
+        responses: [{ topic: 'orders', topicId, partitions: [answer] }],
+        nodeEndpoints,
+      },
+    }
+  }
+  log!.leader = 1
+  log!.leaderEpoch = 5
+  log!.append(['c'])
+  t.strictSame(await taken(world, iterator, 1), ['c'])
+  t.equal(world.asked(Metadata).length, metadataCount, 'the hint was enough')
+  await world.until(consumer.close())
+})
+
+t.test('fetch: a new leader has less than was read', async (t) => {
+  const world = await new LogWorld().open()
+  const [log] = world.partitions
+  log!.append(['a', 'b'])
+  log!.append(['c', 'd'])
+  const consumer = world.consumer({ metadataMaxAgeMs: 1000 })
+  consumer.assign([place()])
+  const iterator = records(consumer)
+  await taken(world, iterator, 4)
+  const next = iterator.next()
+  await world.pass(10)
+  log!.batches.pop()
+  log!.leaderEpoch = 4
+  log!.leader = 2
+  log!.append(['C'])
+  t.equal(String((await world.until(next)).value.value), 'C')
+  t.match(
+    world.events.find(({ type }) => type === 'truncated'),
+    { from: 4, to: 2 },
+  )
+  await world.until(consumer.close())
+})
+
+t.test('fetch: damaged bytes are fetched again, and at the third time an error', async (t) => {
+  const world = await new LogWorld().open()
+  const [log] = world.partitions
+  log!.append(['a'])
+  log!.append(['b'])
+  const good = log!.batches[1]!
+  const bad = Buffer.from(good)
+  bad[bad.length - 1]! ^= 1
+  log!.batches[1] = bad
+  const consumer = world.consumer()
+  consumer.assign([place()])
+  const iterator = records(consumer)
+  const first = iterator.next()
+  t.equal(String((await world.until(first)).value.value), 'a')
+  world.instead = () => {
+    if (world.events.some(({ type }) => type === 'damaged')) log!.batches[1] = good
+    return undefined
+  }
+  t.strictSame(await taken(world, iterator, 1), ['b'])
+  await world.until(iterator.return!())
+  world.instead = () => undefined
+  log!.batches[1] = bad
+  consumer.seek(place(), 1)
+  const again = records(consumer)
+  await t.rejects(world.until(again.next()), { code: 'CORRUPT_DATA', retriable: false })
+  consumer.seek(place(), 2)
+  log!.append(['c'])
+  t.strictSame(await taken(world, records(consumer), 1), ['c'])
+  await world.until(consumer.close())
+})
+
+t.test('fetch: brokers that vanish, close and answer garbage', async (t) => {
+  const world = await new LogWorld().open()
+  const [log] = world.partitions
+  log!.append(['a'])
+  const consumer = world.consumer()
+  consumer.assign([place()])
+  const iterator = records(consumer)
+  await taken(world, iterator, 1)
+  let count = 0
+  world.instead = (_, { api }) => {
+    if (api !== Fetch) return undefined
+    count += 1
+    if (count === 1) return 'close'
+    if (count === 2) return { raw: Buffer.from([0, 0, 0, 4, 1, 2, 3, 4]) }
+    if (count === 3) return 'silence'
+    return undefined
+  }
+  log!.append(['b'])
+  t.strictSame(await taken(world, iterator, 1), ['b'])
+  t.ok(world.events.filter(({ type }) => type === 'retrying').length >= 3)
+  await world.until(consumer.close())
+})
+
+t.test('fetch: a topic that comes later', async (t) => {
+  const world = await new LogWorld().open()
+  world.known = false
+  world.partitions[0]!.append(['a'])
+  const consumer = world.consumer()
+  consumer.assign([place()])
+  const next = records(consumer).next()
+  await world.pass(5000)
+  const reported = world.events.filter(({ type }) => type === 'unknown-topics')
+  t.strictSame(reported, [{ type: 'unknown-topics', topics: ['orders'] }], 'once')
+  world.known = true
+  t.equal(String((await world.until(next)).value.value), 'a')
+  await world.until(consumer.close())
+})
+
+t.test('fetch: a partition that nobody reads stops at its share, others go on', async (t) => {
+  const world = await new LogWorld(2).open()
+  const text = 'x'.repeat(1000)
+  for (const log of world.partitions) {
+    log.batchesPerFetch = 1
+    for (let index = 0; index < 100; index++) log.append([text])
+  }
+  const consumer = world.consumer({ maxBufferedBytes: 20_000 })
+  consumer.assign([place(0), place(1)])
+  consumer.pause([place(0)])
+  const iterator = records(consumer)
+  t.equal((await taken(world, iterator, 100)).length, 100)
+  const offsets = world
+    .asked(Fetch)
+    .flatMap(({ request }) =>
+      request.topics.flatMap((each: { partitions: object[] }) => each.partitions),
+    )
+    .filter(({ partition }: { partition: number }) => partition === 0)
+  t.equal(offsets.length, 0)
+  consumer.resume([place(0)])
+  consumer.pause([place(1)])
+  await taken(world, iterator, 1)
+  await world.pass(30_000)
+  const furthest = Math.max(
+    ...world
+      .asked(Fetch)
+      .flatMap(({ request }) =>
+        request.topics.flatMap(
+          (each: { partitions: { partition: number; fetchOffset: number }[] }) =>
+            each.partitions
+              .filter(({ partition }) => partition === 0)
+              .map(({ fetchOffset }) => fetchOffset),
+        ),
+      ),
+  )
+  t.ok(furthest >= 4 && furthest <= 6, `fetched ahead up to ${furthest}`)
+  await world.until(consumer.close())
+})
+
+t.test('consumer: one reader at a time, and none after close', async (t) => {
+  const world = await new LogWorld().open()
+  const consumer = world.consumer()
+  t.throws(() => consumer.subscribe('orders')[Symbol.asyncIterator](), { code: 'NO_GROUP' })
+  consumer.assign([place()])
+  const iterator = records(consumer)
+  t.throws(() => consumer.batches('orders')[Symbol.asyncIterator](), TypeError)
+  await t.rejects(consumer.commit(), { code: 'NO_GROUP' })
+  const next = iterator.next()
+  await world.until(consumer.close())
+  t.equal((await world.until(next)).done, true)
+  t.throws(() => consumer.assign([place()]), KafkaError)
+  t.throws(() => world.consumer({ gruop: 'x' } as never), /did you mean "group"/)
+})
