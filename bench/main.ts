@@ -1,11 +1,18 @@
-// npm run bench -- [fetch] [produce] [append] [start] [--rounds n] [--quick]
+// npm run bench -- [fetch] [produce] [append] [start] [sdk] [--rounds n] [--quick]
 import { parseArgs } from 'node:util'
 import { benchAppend } from './append.ts'
 import { benchFetch } from './fetch.ts'
 import { benchProduce } from './produce.ts'
+import { benchSdk } from './sdk.ts'
 import { benchStart } from './start.ts'
 
-const benches = { start: benchStart, fetch: benchFetch, produce: benchProduce, append: benchAppend }
+const benches = {
+  start: benchStart,
+  fetch: benchFetch,
+  produce: benchProduce,
+  append: benchAppend,
+  sdk: benchSdk,
+}
 
 async function main(): Promise<void> {
   const { positionals: named, values } = parseArgs({
