@@ -176,7 +176,7 @@ export class Consumer implements AsyncDisposable {
     })
     this.#manual.active = true
     const names = new Set(partitions.map(({ topic, partition }) => `${topic}-${partition}`))
-    for (const known of [...this.#engine.partitions()])
+    for (const known of this.#engine.partitions())
       if (!names.has(known.name)) this.#engine.remove(known, notAssigned(known))
     for (const [index, place] of partitions.entries()) {
       const start = starts[index] ?? { kind: 'committed' }
@@ -296,7 +296,7 @@ export class Consumer implements AsyncDisposable {
         error: error instanceof Error ? error : new Error(String(error)),
       })
     }
-    for (const partition of [...this.#engine.partitions()])
+    for (const partition of this.#engine.partitions())
       this.#engine.remove(partition, consumerClosed())
     this.#engine.close()
     this.#board.close()
