@@ -10,7 +10,7 @@ import { BatchCursor } from '../../../../broker/log/batch-cursor.ts'
 import { isControl, nextOffsetOf, type BatchHeader } from '../../../../protocol/records/batch.ts'
 import { BatchBuilder, type BatchBuilderOptions } from '../../../../protocol/records/builder.ts'
 import { recordsOf } from '../../../../protocol/records/record.ts'
-import type { Machine } from '../log-support.ts'
+import { recordsIn as recordsInBytes, take, type Machine } from '../log-support.ts'
 
 export const cleanerConfig: CleanerConfig = {
   threads: 1,
@@ -110,4 +110,21 @@ export function lastNextOffset(log: PartitionLog): number | undefined {
 
 export function filesOf(disk: Disk, log: PartitionLog): string[] {
   return disk.list(log.path)
+}
+
+/** Offsets of everything that reads serve, from the log's start on. */
+export function servedOffsets(log: PartitionLog, bytesMax: number): number[] {
+  const offsets: number[] = []
+  for (let at = log.logStartOffset; at < log.nextOffset;) {
+    const limits = { bytesMax, atLeastOneBatch: true, offsetMax: log.nextOffset }
+    const read = log.read(at, limits)
+    if (!read.ok) throw new Error(`${read.error.name}: ${read.message}`)
+    if (read.payload === undefined) throw new Error(`nothing at ${at} of ${log.nextOffset}`)
+    const records = recordsInBytes(take(read.payload)).filter(({ offset }) => offset >= at)
+    if (records.some(({ offset }) => offset >= read.nextOffset)) throw new Error('beyond the end')
+    offsets.push(...records.map(({ offset }) => offset))
+    if (read.nextOffset <= at) throw new Error(`no progress at ${at}`)
+    at = read.nextOffset
+  }
+  return offsets
 }
