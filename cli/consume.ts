@@ -3,12 +3,13 @@ import type { FetchedPartition } from '../client/fetcher.ts'
 import { CliError } from './errors.ts'
 import { bootstrapOf, wholeNumber, type GlobalOptions } from './options.ts'
 import { writeOut } from './output.ts'
-import { formatRecord, type RecordFormat } from './record-output.ts'
+import { formatRecord, recordFormatOf, type RecordFormat } from './record-output.ts'
 import { parsePosition, resolvePosition, type Range, type StartPosition } from './start-position.ts'
 
 export interface ConsumeOptions extends GlobalOptions {
   readonly from: string
   readonly partition: readonly string[]
+  readonly group?: string
   readonly count?: string
   readonly keys?: boolean
   readonly keySeparator?: string
@@ -27,6 +28,11 @@ const fetchOptions = {
 
 /** Prints records on standard output, one a line. */
 export async function consume(topicName: string, options: ConsumeOptions): Promise<void> {
+  if (options.group !== undefined) {
+    const { consumeAsMember } = await import('./consume-group.ts')
+    await consumeAsMember(topicName, options.group, options)
+    return
+  }
   const position = parsePosition(options.from, Date.now())
   const countMax = options.count === undefined ? Infinity : wholeNumber('--count', options.count, 1)
   const wanted = options.partition.map((text) => wholeNumber('--partition', text, 0))
@@ -40,7 +46,11 @@ export async function consume(topicName: string, options: ConsumeOptions): Promi
     const partitions =
       wanted.length > 0 ? wanted : topic.partitions.map((partition) => partition.index)
     const ranges = await resolvePosition(client.admin, topicName, partitions, position)
-    const reading = new Reading(topicName, ranges, { format: formatOf(options), countMax, follow })
+    const reading = new Reading(topicName, ranges, {
+      format: recordFormatOf(options),
+      countMax,
+      follow,
+    })
     await reading.run(client)
     process.stderr.write(`Consumed ${reading.count} records from ${topicName}\n`)
   } finally {
@@ -55,15 +65,6 @@ function followsOn(options: ConsumeOptions, position: StartPosition): boolean {
   }
   if (options.exit === true) return false
   return options.follow === true || position.kind === 'end' || options.count !== undefined
-}
-
-function formatOf(options: ConsumeOptions): RecordFormat {
-  const keys = options.keys === true || options.keySeparator !== undefined
-  return {
-    json: options.json === true || options.output === 'json',
-    keySeparator: keys ? (options.keySeparator ?? '\t') : undefined,
-    headers: options.headers ?? false,
-  }
 }
 
 interface ReadingOptions {

@@ -174,6 +174,7 @@ function addConsume(program: Command): void {
       'start',
     )
     .option('--partition <n>', 'only this one; may be repeated', collect, [])
+    .option('-g, --group <name>', 'as a member of a consumer group, which commits what was printed')
     .option('-n, --count <n>', 'end after so many records; waits for them unless --exit')
     .option('-k, --keys', 'print keys as well')
     .option('--key-separator <text>', 'what to print between key and value (default: a tab)')
@@ -187,6 +188,7 @@ function addConsume(program: Command): void {
         'millrace consume orders -k',
         'millrace consume orders --from @-1h --json',
         'millrace consume orders --from end',
+        'millrace consume orders --group billing',
       ),
     )
     .action(async (topic: string, _options, command: Command) =>

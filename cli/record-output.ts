@@ -1,5 +1,14 @@
 import { isUtf8 } from 'node:buffer'
-import type { RecordView } from '../protocol/records/record.ts'
+import type { RecordHeader } from '../protocol/records/record.ts'
+import type { OutputFormat } from './output.ts'
+
+export interface PrintableRecord {
+  readonly offset: number
+  readonly timestamp: number
+  readonly key: Buffer | null
+  readonly value: Buffer | null
+  readonly headers: readonly RecordHeader[]
+}
 
 export interface RecordFormat {
   readonly json: boolean
@@ -9,13 +18,30 @@ export interface RecordFormat {
   readonly headers: boolean
 }
 
+export interface FormatOptions {
+  readonly output: OutputFormat
+  readonly keys?: boolean
+  readonly keySeparator?: string
+  readonly headers?: boolean
+  readonly json?: boolean
+}
+
+export function recordFormatOf(options: FormatOptions): RecordFormat {
+  const keys = options.keys === true || options.keySeparator !== undefined
+  return {
+    json: options.json === true || options.output === 'json',
+    keySeparator: keys ? (options.keySeparator ?? '\t') : undefined,
+    headers: options.headers ?? false,
+  }
+}
+
 const newline = Buffer.from('\n')
 
 /** A record as one line, its bytes as they are. A value that is null prints as nothing. */
 export function formatRecord(
   topic: string,
   partition: number,
-  record: RecordView,
+  record: PrintableRecord,
   format: RecordFormat,
 ): Buffer {
   if (format.json) return Buffer.from(`${JSON.stringify(recordJson(topic, partition, record))}\n`)
@@ -34,7 +60,7 @@ export function formatRecord(
 }
 
 /** Offsets as text: a JSON number can't hold all of them. */
-function recordJson(topic: string, partition: number, record: RecordView): object {
+function recordJson(topic: string, partition: number, record: PrintableRecord): object {
   return {
     topic,
     partition,

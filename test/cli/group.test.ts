@@ -85,6 +85,28 @@ t.test('group delete: with its offsets', async (t) => {
   t.match(await millrace('group', 'describe', 'billing'), { exitCode: 3 })
 })
 
+t.test('consume --group: goes on where the group was, and commits what it printed', async (t) => {
+  const consume = (...args: readonly string[]): Promise<Outcome> =>
+    millrace('consume', 'orders', '--group', 'readers', ...args)
+  const first = await consume('-n', '4')
+  t.match(first, { exitCode: 0, stderr: /Consumed 4 records from orders as a member of readers/ })
+  const second = await consume('-n', '2')
+  const lines = `${first.stdout}${second.stdout}`.trimEnd().split('\n')
+  t.same(lines.toSorted(), ['0', '1', '2', '3', '4', '5'])
+  const { stdout } = await millrace('group', 'describe', 'readers')
+  t.match(stdout, /lag +0\n/)
+})
+
+t.test('consume --group: what a group can not be asked', async (t) => {
+  for (const args of [['--exit'], ['--partition', '0'], ['--from', '5']]) {
+    t.match(await millrace('consume', 'orders', '--group', 'readers', ...args), {
+      exitCode: 2,
+      stderr: /error\[USAGE\]/,
+    })
+  }
+  t.match(await millrace('consume', 'nothing', '--group', 'readers'), { exitCode: 3 })
+})
+
 t.test('group: every kind of position', async (t) => {
   t.equal(parseTarget('start', 0), 'earliest')
   t.equal(parseTarget('latest', 0), 'latest')
