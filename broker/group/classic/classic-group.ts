@@ -172,15 +172,19 @@ export class ClassicGroup implements Group, ClassicMembership {
   leaveClassic(members: readonly LeavingMember[]): readonly LeaveAnswer[] | ErrorInfo {
     if (this.state === 'Dead') return errors.coordinatorNotAvailable
     const rebalance = this.#rebalance
+    const countBefore = this.memberCount
     const answers = members.map((member) => ({
       memberId: member.memberId,
       groupInstanceId: member.groupInstanceId,
       error: this.#leave(member),
     }))
     const left = answers.filter(({ error }) => error === errors.none)
-    if (left.length > 0 && this.state !== 'Empty') {
+    if (this.memberCount < countBefore) {
       const who = left.map(({ memberId, groupInstanceId }) => groupInstanceId ?? memberId)
       rebalance.prepareOrComplete(`Left: ${who.join(', ')}`)
+    } else if (left.length > 0) {
+      // Ids that were never used: the others need not move, but may have waited for them.
+      rebalance.completeUnlessFirst()
     }
     return answers
   }

@@ -216,6 +216,20 @@ t.test('leave: an id that was handed out is given back', async (t) => {
   t.ok(test.group.isEmpty)
 })
 
+t.test('leave: an id that was never used disturbs nobody', async (t) => {
+  const test = new GroupUnderTest()
+  const [leader = ''] = await test.stable({})
+  const unused = await test.join()
+  t.same(test.leave(unused.now.memberId), ['NONE'])
+  t.equal(test.state, 'Stable')
+  const other = await test.join()
+  const again = await test.join({ memberId: leader })
+  t.notOk(again.settled)
+  test.leave(other.now.memberId)
+  await test.pass(0)
+  t.equal(again.now.generation, 2)
+})
+
 t.test('leave: whoever waits as that member is answered', async (t) => {
   const test = new GroupUnderTest()
   const [, follower] = await completing(test)
