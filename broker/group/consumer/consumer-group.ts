@@ -139,11 +139,12 @@ export class ConsumerGroup implements Group, ClassicMembership {
   /** Members leave, or are taken out; what they had is free. Others must have asked before: all of them are members. */
   remove(memberIds: ReadonlySet<string>, reason: string): Write {
     const { image, logger } = this.#host
-    const write = this.#host.write(removeMembers(this.current, memberIds, image))
+    const asClassic = this.#classicRecords(memberIds)
+    const write = this.#host.write(asClassic ?? removeMembers(this.current, memberIds, image))
     if (!write.ok) return write
     for (const memberId of memberIds) this.#timers.cancelMember(memberId)
     logger.info({ group: this.id, members: [...memberIds], reason }, 'Members leave a group')
-    this.#downgrade('The last member of the consumer protocol left')
+    if (asClassic !== undefined) this.#hasBecomeClassic(reason)
     return write
   }
 
@@ -238,21 +239,31 @@ export class ConsumerGroup implements Group, ClassicMembership {
     this.#timers.set(memberId, 'session', retryMs, () => this.#expire(memberId, reason))
   }
 
-  /** Only members of the classic protocol are left: from now on they assign themselves. */
+  /** Only members of the classic protocol are there: from now on they assign themselves. */
   #downgrade(reason: string): void {
+    const records = this.#classicRecords(new Set())
+    // What can't be written is written when the next member leaves; until then they are served here.
+    if (records !== undefined && this.#host.write(records).ok) this.#hasBecomeClassic(reason)
+  }
+
+  /** Undefined: it stays what it is. */
+  #classicRecords(leaving: ReadonlySet<string>): GroupRecord[] | undefined {
     const { config, image, env, logger } = this.#host
-    if (!canDowngrade(this.current, config)) return
-    const records = downgradeRecords(this.current, image, env.clock.wallMs())
+    if (!canDowngrade(this.current, leaving, config)) return undefined
+    const nowMs = env.clock.wallMs()
+    const records = downgradeRecords(this.current, leaving, { image, nowMs })
     if (records === undefined) {
-      logger.warn({ group: this.id }, 'A group can not become a classic one: unknown subscriptions')
-      return
+      const text = 'A group can not become a classic one: its members have no protocol in common'
+      logger.warn({ group: this.id }, text)
     }
-    const write = this.#host.write(records)
-    if (!write.ok) return
+    return records
+  }
+
+  #hasBecomeClassic(reason: string): void {
     const group = this.#groups.get(this.id)
     assert(group instanceof ClassicGroup, 'the group is a classic one now')
-    logger.info({ group: this.id, reason }, 'A group has become a classic one')
-    group.rebalance(reason)
+    this.#host.logger.info({ group: this.id, reason }, 'A group has become a classic one')
+    group.rebalance(`The group has become a classic one: ${reason}`)
   }
 }
 

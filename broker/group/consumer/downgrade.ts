@@ -10,25 +10,31 @@ import { readSubscription, writeAssignment } from './consumer-protocol.ts'
 import type { ConsumerGroupState } from './group-state.ts'
 import { groupTombstones } from './membership.ts'
 
-/** Whether only members of the classic protocol are left, and the group may become theirs. */
-export function canDowngrade(state: ConsumerGroupState, config: GroupConfig): boolean {
+/** Whether only members of the classic protocol are left, without those that leave, and the group may become theirs. */
+export function canDowngrade(
+  state: ConsumerGroupState,
+  leaving: ReadonlySet<string>,
+  config: GroupConfig,
+): boolean {
   const policy = config.groupConsumerMigrationPolicy
   if (policy !== 'bidirectional' && policy !== 'downgrade') return false
-  if (state.members.size === 0 || state.members.size > config.groupMaxSize) return false
-  for (const { metadata } of state.members.values()) {
-    if (metadata.classicMember === null) return false
-  }
-  return true
+  const staying = [...state.members.values()].filter(({ memberId }) => !leaving.has(memberId))
+  if (staying.length === 0 || staying.length > config.groupMaxSize) return false
+  return staying.every(({ metadata }) => metadata.classicMember !== null)
 }
 
-/** The group goes, and a classic one of the same members comes. Undefined: they have no protocol in common. */
+/**
+ * The group goes, and a classic one of the members that stay comes. Its generation is the group's epoch, which is that
+ * of the members: they are told to rejoin, not that they lost their place. Undefined: they have no protocol in common.
+ */
 export function downgradeRecords(
   state: ConsumerGroupState,
-  image: ClusterImage,
-  nowMs: number,
+  leaving: ReadonlySet<string>,
+  { image, nowMs }: { readonly image: ClusterImage; readonly nowMs: number },
 ): GroupRecord[] | undefined {
   const members = new ClassicMembers()
   for (const { memberId, metadata } of state.members.values()) {
+    if (leaving.has(memberId)) continue
     const { classicMember, instanceId, clientId, clientHost, rebalanceTimeoutMs } = metadata
     if (classicMember === null || classicMember.supportedProtocols.length === 0) return undefined
     const identity = { memberId, groupInstanceId: instanceId, clientId, clientHost }
