@@ -1,4 +1,5 @@
 /** Reads a partition of `__consumer_offsets` from its start and replays what is valid in it. */
+import { errors } from '../../protocol/errors.ts'
 import { ProtocolError } from '../../protocol/bytes/protocol-error.ts'
 import type { Payload } from '../../base/payload.ts'
 import {
@@ -22,8 +23,8 @@ const sliceMs = 8
 const warningsMax = 10
 
 /**
- * Makes the shard active. It stays without service when the log can't be read, and is left alone when it is closed
- * meanwhile. Never rejects.
+ * Makes the shard active, or closes it when the log can't be read. It is left alone when it is closed meanwhile.
+ * Never rejects.
  */
 export function loadShard(shard: GroupShard): Promise<void> {
   return new ShardLoader(shard).run()
@@ -51,7 +52,10 @@ class ShardLoader {
       await new Promise<void>((resolve) => timers.soon(resolve))
       if (shard.state !== 'loading') return // re-check: awaited
       const nextOffset = this.#slice(offset, endOffset)
-      if (nextOffset === undefined) return
+      if (nextOffset === undefined) {
+        shard.close(errors.notCoordinator)
+        return
+      }
       offset = nextOffset
     }
     if (this.#skippedCount > warningsMax) {

@@ -145,6 +145,19 @@ t.test('shard: clients wait while it loads, and others have their turn', async (
   t.equal(calls.shard('group').offsets.count, 0, 'a topic was deleted meanwhile')
 })
 
+t.test('shard: is not served when its log can not be read', async (t) => {
+  const calls = await opened()
+  await calls.call(offsetCommit, 8, commitRequest('group', 0, 1))
+  await calls.restartSlowly()
+  const { log } = calls.partitions.get('__consumer_offsets', calls.groups.partitionFor('group'))!
+  const error = errors.kafkaStorageError
+  Object.assign(log, { read: () => ({ ok: false, error, message: 'broken' }) })
+  await calls.advance(10)
+  t.equal(calls.groups.shardFor('group'), errors.notCoordinator)
+  t.equal(calls.groups.isLoading, false)
+  t.match(await calls.call(listGroups, 4, {}), { errorCode: 0, groups: [] })
+})
+
 t.test('shard: compressed batches are written and loaded', async (t) => {
   for (const codec of ['1', '2', '3', '4']) {
     const calls = await opened({ properties: { 'offsets.topic.compression.codec': codec } })
