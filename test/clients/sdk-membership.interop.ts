@@ -2,6 +2,8 @@
  * Membership of our SDK in groups of a real coordinator, alone and beside Java's members. What each member is told is
  * checked as it comes: nothing is assigned to a member while another one still has it.
  */
+import { join } from 'node:path'
+
 import t, { type Test } from 'tap'
 
 import { createRealEnv } from '../../base/real/real-env.ts'
@@ -11,18 +13,20 @@ import type { Membership, Subscription } from '../../client/consumer/membership.
 import { createMembership } from '../../client/group/membership.ts'
 import type { MembershipOptions } from '../../client/group/options.ts'
 import type { TopicPartition } from '../../client/topic.ts'
-import { GroupFixture, heartbeatMs, Members, sessionMs } from './group-fixture.ts'
+import { GroupFixture, groupProperties, heartbeatMs, Members, sessionMs } from './group-fixture.ts'
 import type { MemberSettings, MemberTarget } from './group-member.ts'
+import { freePort, temporaryDirectory } from './places.ts'
 import { eventually, pause } from './processes.ts'
+import { startServer } from './server.ts'
 
 t.setTimeout(600_000)
 const env = createRealEnv()
 const fixture = await GroupFixture.start(t, 'sdk-membership')
 
-function connect(): Cluster {
+function connect(brokers = fixture.brokers): Cluster {
   return new Cluster({
     env,
-    brokers: [fixture.brokers],
+    brokers: [brokers],
     clientId: 'sdk',
     connectTimeoutMs: 5000,
     requestTimeoutMs: 30_000,
@@ -42,11 +46,12 @@ class SdkMember {
   readonly log: string[] = []
   failure: Error | undefined
   readonly membership: Membership
-  readonly #cluster = connect()
+  readonly #cluster: Cluster
 
   constructor(all: readonly SdkMember[], target: MemberTarget, options: Options) {
     this.name = `sdk ${all.length}`
     const { subscription, ...settings } = options
+    this.#cluster = connect(target.brokers)
     this.membership = createMembership(
       {
         env,
@@ -316,3 +321,45 @@ for (const protocol of ['classic', 'consumer'] as const) {
     t.same(member.revoked, [])
   })
 }
+
+await t.test('coordinator: killed and back in the middle of a rebalance', async (t) => {
+  const folder = temporaryDirectory('sdk-coordinator')
+  const options = {
+    dataDirectory: join(folder.path, 'data'),
+    properties: groupProperties,
+    port: await freePort(),
+  }
+  let server = await startServer(options)
+  t.teardown(async () => {
+    await server.stop()
+    folder.remove()
+  })
+  for (const protocol of ['classic', 'consumer'] as const) {
+    const target = { brokers: server.address, group: protocol, topic: protocol }
+    const cluster = connect(server.address)
+    await new Admin(cluster).createTopic({ name: protocol, partitions: 6 })
+    await cluster.close()
+    const group = new Group(t, target)
+    const member = { protocol, sessionTimeoutMs: 6000 }
+    const first = group.join(member)
+    await group.settled(6)
+    await first.commit(first.membership.assignment, 42)
+    group.join(member)
+    await eventually(() => first.revoked.length > 0 || undefined, {
+      timeoutMs: 20_000,
+      describe: () => first.log.join('\n'),
+    })
+    await server.kill()
+    await pause(500)
+    server = await startServer(options)
+    await group.settled(6, 60_000)
+    group.join(member)
+    await group.settled(6)
+    const places = [...first.partitions].map((partition) => ({ topic: protocol, partition }))
+    const offsets = (await first.membership.committed(places)).map(({ offset }) => offset)
+    t.equal(offsets.length, 2)
+    t.ok(offsets.every((offset) => offset === 42 || offset === 1))
+    for (const each of group.sdk) t.equal(each.failure, undefined)
+    for (const each of group.sdk) await group.leave(each)
+  }
+})
