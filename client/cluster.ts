@@ -64,7 +64,10 @@ export interface ClusterMetadata {
 }
 
 /** Fetches wait at the broker, and whatever stands behind one on its connection waits too: they get their own. */
-export type Purpose = 'requests' | 'fetches' | 'group'
+export type Purpose = 'requests' | 'fetches' | 'group' | `${Owner}/${'fetches' | 'group'}`
+
+/** Whose requests wait at brokers without those of others behind them: one consumer, one member of a group. */
+export type Owner = `own-${number}`
 
 /** As brokers append it to refusals. */
 export interface NodeEndpoint {
@@ -120,6 +123,7 @@ export class Cluster {
   #controllerId = -1
   #closed = false
   #lastError: KafkaError | undefined
+  #ownerCount = 0
   /** The next request for topics, which waits for the one on its way. */
   #round: Round | undefined
   #roundBefore: Promise<unknown> = Promise.resolve()
@@ -137,7 +141,9 @@ export class Cluster {
   health(): ClusterHealth {
     const brokers = [...this.#brokers.values()].map((address) => ({
       ...address,
-      connected: purposes.some((purpose) => this.connected(address.id, purpose) !== undefined),
+      connected: [...this.#links].some(
+        ([key, { connection }]) => key.startsWith(`${address.id}/`) && connection?.open === true,
+      ),
     }))
     return { brokers, lastError: this.#lastError }
   }
@@ -259,6 +265,23 @@ export class Cluster {
         'ADVERTISED_UNREACHABLE',
         `Broker ${id} tells clients to use ${address.host}:${address.port}, which can't be reached from here: ${error.message}`,
         { retriable: true, broker: error.broker, cause: error },
+      )
+    }
+  }
+
+  /** For connections of one's own; `release` closes them. */
+  newOwner(): Owner {
+    this.#ownerCount += 1
+    return `own-${this.#ownerCount}`
+  }
+
+  release(owner: Owner): void {
+    for (const [key, { opening }] of this.#links) {
+      if (!key.includes(`/${owner}/`)) continue
+      this.#links.delete(key)
+      opening.then(
+        (connection) => connection.close(),
+        () => undefined, // whoever dialled has the error
       )
     }
   }
@@ -430,7 +453,6 @@ export class Cluster {
   }
 }
 
-const purposes: readonly Purpose[] = ['requests', 'fetches', 'group']
 const unknownTopicCode = 3
 const leaderNotAvailableCode = 5
 const rebootstrapRequiredCode = 129

@@ -2,7 +2,7 @@ import type { Env, Timer } from '../../base/env.ts'
 import { zeroUuid } from '../../base/uuid.ts'
 import { Fetch } from '../../protocol/messages/fetch.ts'
 import type { ResponseOf } from '../../protocol/schema/api.ts'
-import type { Cluster } from '../cluster.ts'
+import type { Cluster, Owner } from '../cluster.ts'
 import type { Connection } from '../connection.ts'
 import { KafkaError, refusal } from '../errors.ts'
 import { FetchSession, type Asked } from './fetch-session.ts'
@@ -18,6 +18,8 @@ export interface FetchHost {
   readonly env: Env
   readonly cluster: Cluster
   readonly settings: FetchSettings
+  /** Another consumer's fetch would keep ours waiting. */
+  readonly owner: Owner
   /** What to ask a broker for now, and whether there are partitions that only wait for their reader. */
   wanted(broker: number): {
     readonly partitions: readonly Partition[]
@@ -98,7 +100,7 @@ export class BrokerFetcher {
   }
 
   async #connect(): Promise<Connection> {
-    const connection = await this.#host.cluster.broker(this.broker, 'fetches')
+    const connection = await this.#host.cluster.broker(this.broker, `${this.#host.owner}/fetches`)
     if (connection !== this.#connection) this.#session.restart()
     this.#connection = connection
     return connection

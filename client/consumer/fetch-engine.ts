@@ -1,6 +1,6 @@
 import { deferred, type Deferred } from '../../base/deferred.ts'
 import type { Env } from '../../base/env.ts'
-import type { Cluster } from '../cluster.ts'
+import type { Cluster, Owner } from '../cluster.ts'
 import { KafkaError, refusal } from '../errors.ts'
 import type { TopicPartition } from '../topic.ts'
 import {
@@ -47,6 +47,7 @@ export class FetchEngine implements FetchHost, PositionsHost {
   readonly env: Env
   readonly cluster: Cluster
   readonly settings: FetchSettings
+  readonly owner: Owner
   readonly committed: Committed | undefined
   readonly report: (event: StatusEvent) => void
   readonly #partitions = new Map<string, Partition>()
@@ -61,6 +62,7 @@ export class FetchEngine implements FetchHost, PositionsHost {
     this.env = options.env
     this.cluster = options.cluster
     this.settings = options.settings
+    this.owner = options.cluster.newOwner()
     this.committed = options.committed
     this.report = options.report
     this.#positions = new Positions(this)
@@ -175,6 +177,7 @@ export class FetchEngine implements FetchHost, PositionsHost {
     this.#closed = true
     this.#positions.close()
     for (const fetcher of this.#fetchers.values()) fetcher.close()
+    this.cluster.release(this.owner)
     this.wake()
   }
 

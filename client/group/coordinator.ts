@@ -1,7 +1,7 @@
 import { errors } from '../../protocol/errors.ts'
 import { FindCoordinator } from '../../protocol/messages/find-coordinator.ts'
 import type { AnyApi, RequestInputOf, ResponseOf } from '../../protocol/schema/api.ts'
-import type { Cluster, Purpose } from '../cluster.ts'
+import type { Cluster, Owner, Purpose } from '../cluster.ts'
 import type { Connection } from '../connection.ts'
 import { KafkaError, throwIfRefused } from '../errors.ts'
 
@@ -28,11 +28,14 @@ export interface CallOptions<A extends AnyApi> {
 export class Coordinator {
   readonly #cluster: Cluster
   readonly #groupId: string
+  /** Another member's join would keep ours waiting. */
+  readonly #owner: Owner
   #nodeId: Promise<number> | undefined
 
   constructor({ cluster, groupId }: CoordinatorOptions) {
     this.#cluster = cluster
     this.#groupId = groupId
+    this.#owner = cluster.newOwner()
   }
 
   /** Rejects with `KafkaError`. */
@@ -40,11 +43,17 @@ export class Coordinator {
     this.#nodeId ??= this.#find()
     const nodeId = this.#nodeId
     try {
-      return await this.#cluster.broker(await nodeId, purpose)
+      const own = purpose === 'group' ? (`${this.#owner}/group` as const) : purpose
+      return await this.#cluster.broker(await nodeId, own)
     } catch (error) {
       this.#forget(nodeId)
       throw error
     }
+  }
+
+  /** Closes the connection for joins. */
+  close(): void {
+    this.#cluster.release(this.#owner)
   }
 
   /** One request, one attempt. A coordinator that can't be reached is forgotten; what it answers is for the caller. */

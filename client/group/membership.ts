@@ -114,7 +114,9 @@ class GroupMembership implements Membership, MemberHost {
   }
 
   close(options?: { readonly timeoutMs?: number }): Promise<void> {
-    this.#closing ??= this.#close(options?.timeoutMs ?? closeMsDefault)
+    this.#closing ??= this.#close(options?.timeoutMs ?? closeMsDefault).finally(() =>
+      this.coordinator.close(),
+    )
     return this.#closing
   }
 
