@@ -60,7 +60,9 @@ export class GroupFixture {
 
   async load(topic: string, count: number): Promise<void> {
     const input = Array.from({ length: count }, (_, number) => `${number}\n`).join('')
-    await run('kcat', ['-P', '-b', this.brokers, '-t', topic], { input })
+    // Else librdkafka fills one partition after another.
+    const spread = ['-X', 'sticky.partitioning.linger.ms=0']
+    await run('kcat', ['-P', '-b', this.brokers, '-t', topic, ...spread], { input })
   }
 
   committed({ group, topic }: MemberTarget): Promise<number[]> {

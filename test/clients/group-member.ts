@@ -10,7 +10,7 @@ import { createInterface } from 'node:readline'
 import type { Readable, Writable } from 'node:stream'
 
 import { toolFlags } from './kafka.ts'
-import { clientsDirectory, jarsClasspath, node24 } from './places.ts'
+import { clientsDirectory, compiledRoot, jarsClasspath, node24 } from './places.ts'
 import { eventually, exitOf } from './processes.ts'
 
 const javascript = join(clientsDirectory, 'javascript')
@@ -22,6 +22,7 @@ export const memberPrograms = {
   platformatic: [node24, '--no-warnings', join(javascript, 'platformatic-member.mjs')],
   librdkafka: ['python3', join(clientsDirectory, 'python', 'member.py')],
   'franz-go': [goProgram, 'member'],
+  sdk: [process.execPath, join(compiledRoot, 'test', 'clients', 'sdk-member.js')],
 } as const satisfies Record<string, readonly string[]>
 
 export type MemberProgram = keyof typeof memberPrograms

@@ -14,6 +14,8 @@ const partitionCount = 6
 const fixture = await GroupFixture.start(t, 'groups')
 
 const kinds: readonly [MemberProgram, MemberSettings][] = [
+  ['sdk', {}],
+  ['sdk', { protocol: 'consumer' }],
   ['kafkajs', {}],
   ['platformatic', {}],
   ['platformatic', { assignor: 'cooperative-sticky' }],
@@ -76,7 +78,7 @@ await t.test('kcat: reads a topic as a group, and only once', async (t) => {
 const mixed: readonly [string, readonly MemberProgram[]][] = [
   ['range', ['kafkajs', 'java', 'librdkafka', 'franz-go']],
   ['roundrobin', ['platformatic', 'java', 'librdkafka', 'franz-go']],
-  ['cooperative-sticky', ['platformatic', 'java', 'librdkafka', 'franz-go']],
+  ['cooperative-sticky', ['sdk', 'platformatic', 'java', 'librdkafka', 'franz-go']],
 ]
 for (const [assignor, programs] of mixed) {
   await t.test(`${programs.join(', ')}: one classic group, ${assignor}`, async (t) => {
@@ -95,11 +97,13 @@ for (const [assignor, programs] of mixed) {
   })
 }
 
-await t.test('platformatic, java, librdkafka: one KIP-848 group', async (t) => {
+await t.test('sdk, platformatic, java, librdkafka: one KIP-848 group', async (t) => {
   const target = await fixture.target(12)
   await fixture.load(target.topic, 600)
   const members = new Members(t, target)
-  const all = members.startAll(['platformatic', 'java', 'librdkafka'], { protocol: 'consumer' })
+  const all = members.startAll(['sdk', 'platformatic', 'java', 'librdkafka'], {
+    protocol: 'consumer',
+  })
   await shared(all, 12)
   await members.processed(600)
   const [first, ...others] = all

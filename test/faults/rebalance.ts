@@ -33,8 +33,10 @@ interface Kind {
 const classic = { session: sessionMs, heartbeat: heartbeatMs }
 const sticky = { ...classic, assignor: 'cooperative-sticky' }
 const consumer = { protocol: 'consumer' } as const
-const { java, kafkajs, librdkafka } = memberPrograms
+const { java, kafkajs, librdkafka, sdk } = memberPrograms
 const kinds: Readonly<Record<string, Kind>> = {
+  'sdk-classic': { program: sdk, settings: classic, cooperative: true },
+  'sdk-consumer': { program: sdk, settings: consumer, cooperative: true },
   kafkajs: { program: kafkajs, settings: classic, cooperative: false },
   'java-eager': { program: java, settings: { ...classic, assignor: 'range' }, cooperative: false },
   'java-classic': { program: java, settings: sticky, cooperative: true },
