@@ -53,6 +53,7 @@ export class ProducerBatch {
   readonly createdMs: number
   /** Whether its buffer goes back into the pool. */
   readonly pooled: boolean
+  readonly partition: number
   state: 'open' | 'closing' | 'ready' = 'open'
   /** Its memory was given back. */
   released = false
@@ -72,10 +73,11 @@ export class ProducerBatch {
   /** In place of this one, when it was too large for the broker: each with the index of its first record. */
   #parts: readonly { readonly firstIndex: number; readonly batch: ProducerBatch }[] | undefined
 
-  constructor(buffer: Buffer, options: { createdMs: number; pooled: boolean }) {
+  constructor(buffer: Buffer, options: { partition: number; createdMs: number; pooled: boolean }) {
     this.writer = new RecordWriter(buffer)
     this.createdMs = options.createdMs
     this.pooled = options.pooled
+    this.partition = options.partition
   }
 
   get recordCount(): number {
@@ -204,6 +206,7 @@ export class ProducerBatch {
 
   #emptyPart(): ProducerBatch {
     const part = new ProducerBatch(Buffer.allocUnsafe(this.bytes.length), {
+      partition: this.partition,
       createdMs: this.createdMs,
       pooled: false,
     })

@@ -20,6 +20,8 @@ import { TopicWriter, type TopicWriterHost } from './topic-writer.ts'
 /** A message per batch that was written or failed: nothing is made when nobody listens. */
 const batchChannel = channel('millrace:producer:batch')
 
+/** Records that share one look at the clock. */
+const wallUsesMax = 64
 /** Errors that are kept apart; others are counted with the first. */
 const unclaimedErrorsMax = 1000
 /** Where a leader is looked for again. */
@@ -54,6 +56,9 @@ export class ProducerCore implements SenderHost, TopicWriterHost {
   readonly #starved = new Set<TopicWriter>()
   readonly #homeless = new Set<PartitionQueue>()
   readonly #ids: ProducerIdSource
+  #wallMs = 0
+  #wallUses = 0
+  #wallExpires = false
   #homelessTimer: Timer | undefined
   #expiryTimer: Timer | undefined
   /** How many records failed with an error that nobody waited for. */
@@ -89,6 +94,25 @@ export class ProducerCore implements SenderHost, TopicWriterHost {
 
   get topics(): Iterable<TopicWriter> {
     return this.#topics.values()
+  }
+
+  /** Read once a turn, or for a number of records: asking for the time costs as much as writing a small record. */
+  wallMs(): number {
+    const { clock, timers } = this.cluster.env
+    if (this.#wallUses > 0) {
+      this.#wallUses -= 1
+      return this.#wallMs
+    }
+    this.#wallMs = clock.wallMs()
+    this.#wallUses = wallUsesMax
+    if (!this.#wallExpires) {
+      this.#wallExpires = true
+      timers.soon(() => {
+        this.#wallExpires = false
+        this.#wallUses = 0
+      })
+    }
+    return this.#wallMs
   }
 
   /** Sends what is there without waiting for more. */
@@ -282,10 +306,6 @@ export class ProducerCore implements SenderHost, TopicWriterHost {
       }
     }
     if (!queue.inFlight.includes(batch) && batch.state !== 'closing') this.#release(batch)
-    if (this.#incomplete.size === 0) {
-      this.#expiryTimer?.cancel()
-      this.#expiryTimer = undefined
-    }
   }
 
   #failed(batch: ProducerBatch, error: KafkaError): void {
@@ -359,9 +379,9 @@ export class ProducerCore implements SenderHost, TopicWriterHost {
     }
     const { clock, timers } = this.cluster.env
     const delayMs = first.createdMs + this.settings.deliveryTimeoutMs - clock.monotonicMs()
-    this.#expiryTimer = timers.after(Math.max(1, delayMs), () => this.#expire(), {
-      holdsProcess: true,
-    })
+    // Not stopped when all is done, since the next record would need another: it need not hold the process, as
+    // connections and retries do while there is something to wait for.
+    this.#expiryTimer = timers.after(Math.max(1, delayMs), () => this.#expire())
   }
 
   #expire(): void {

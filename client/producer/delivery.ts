@@ -13,6 +13,12 @@ export interface RecordMetadata {
   readonly timestamp: number
 }
 
+/** Of a record that has no batch yet: settled when it gets one, or never will. */
+interface Late {
+  readonly placed: Deferred<undefined>
+  failure: KafkaError | undefined
+}
+
 /** The topic writer that a delivery comes from. */
 export interface DeliveryOrigin {
   readonly name: string
@@ -25,26 +31,22 @@ export interface DeliveryOrigin {
  * records share the one outcome of their batch. A failure that nobody asked for is told by `flush`.
  */
 export class Delivery implements Promise<RecordMetadata> {
-  // One is made for every record: `#private` fields would double its cost.
+  // One is made for every record: `#private` fields would double its cost, and a timestamp is a number on the heap,
+  // which the difference to the batch's is not.
   declare private readonly origin: DeliveryOrigin
-  declare private partition: number
-  declare private timestamp: number
   declare private batch: ProducerBatch | undefined
   declare private index: number
-  /** Before it has a batch: settled when it gets one, or never will. */
-  declare private placed: Deferred<undefined> | undefined
-  declare private failure: KafkaError | undefined
+  declare private timestampDelta: number
   declare private claimed: boolean
+  declare private late: Late | undefined
 
   constructor(origin: DeliveryOrigin) {
     this.origin = origin
-    this.partition = -1
-    this.timestamp = 0
     this.batch = undefined
     this.index = 0
-    this.placed = undefined
-    this.failure = undefined
+    this.timestampDelta = 0
     this.claimed = false
+    this.late = undefined
   }
 
   get [Symbol.toStringTag](): string {
@@ -52,20 +54,20 @@ export class Delivery implements Promise<RecordMetadata> {
   }
 
   /** The record has become the last one of a batch. */
-  place(batch: ProducerBatch, partition: number, timestamp: number): void {
+  place(batch: ProducerBatch, timestamp: number): void {
     this.batch = batch
     this.index = batch.recordCount - 1
-    this.partition = partition
-    this.timestamp = timestamp
+    this.timestampDelta = timestamp - batch.writer.baseTimestamp
     if (this.claimed) batch.claimed += 1
-    this.placed?.resolve(undefined)
+    this.late?.placed.resolve(undefined)
   }
 
   /** It will never have a batch. */
   fail(error: KafkaError): void {
-    this.failure = error
+    this.late ??= { placed: deferred<undefined>(), failure: undefined }
+    this.late.failure = error
     if (!this.claimed) this.origin.noteUnclaimed(error)
-    this.placed?.resolve(undefined)
+    this.late.placed.resolve(undefined)
   }
 
   // oxlint-disable-next-line unicorn/no-thenable -- it is a promise
@@ -104,7 +106,7 @@ export class Delivery implements Promise<RecordMetadata> {
 
   #claim(): void {
     this.claimed = true
-    if (this.failure !== undefined) this.origin.claimedLate(this.failure)
+    if (this.late?.failure !== undefined) this.origin.claimedLate(this.late.failure)
     const { batch } = this
     if (batch === undefined) return
     batch.claimed += 1
@@ -112,22 +114,24 @@ export class Delivery implements Promise<RecordMetadata> {
   }
 
   async #unplaced(): Promise<undefined> {
-    if (this.failure !== undefined) return undefined
-    this.placed ??= deferred<undefined>()
-    await this.placed.promise
+    this.late ??= { placed: deferred<undefined>(), failure: undefined }
+    await this.late.placed.promise
     return this.batch?.done
   }
 
   #result(): RecordMetadata {
-    if (this.failure !== undefined) throw this.failure
-    assert(this.batch !== undefined, 'a record that did not fail has a batch')
-    const { outcome, index } = this.batch.outcomeOf(this.index)
+    if (this.late?.failure !== undefined) throw this.late.failure
+    const { batch } = this
+    assert(batch !== undefined, 'a record that did not fail has a batch')
+    const { outcome, index } = batch.outcomeOf(this.index)
     if (outcome instanceof KafkaError) throw outcome
+    const { baseOffset, logAppendTimeMs } = outcome
     return {
       topic: this.origin.name,
-      partition: this.partition,
-      offset: outcome.baseOffset < 0 ? -1 : outcome.baseOffset + index,
-      timestamp: outcome.logAppendTimeMs < 0 ? this.timestamp : outcome.logAppendTimeMs,
+      partition: batch.partition,
+      offset: baseOffset < 0 ? -1 : baseOffset + index,
+      timestamp:
+        logAppendTimeMs < 0 ? batch.writer.baseTimestamp + this.timestampDelta : logAppendTimeMs,
     }
   }
 }
@@ -179,7 +183,6 @@ interface Run {
 
 interface Share {
   readonly batch: ProducerBatch
-  readonly partition: number
   readonly runs: Run[]
 }
 
@@ -195,11 +198,11 @@ export class SendGroup {
   }
 
   /** The message with this index has become the last record of a batch. */
-  place(batch: ProducerBatch, partition: number, index: number): void {
+  place(batch: ProducerBatch, index: number): void {
     if (batch.lastGroup !== this) {
       batch.lastGroup = this
       batch.lastSlot = this.#shares.length
-      this.#shares.push({ batch, partition, runs: [] })
+      this.#shares.push({ batch, runs: [] })
     }
     batch.claimed += 1
     const runs = this.#shares[batch.lastSlot]?.runs
@@ -220,9 +223,9 @@ export class SendGroup {
 
   /** Waits for all. Rejects with `BatchError` when any failed. */
   async settled(): Promise<readonly SentRange[]> {
-    for (const { batch, partition, runs } of this.#shares) {
+    for (const { batch, runs } of this.#shares) {
       if (batch.outcome === undefined) await batch.done
-      for (const run of runs) this.#collect(batch, partition, run)
+      for (const run of runs) this.#collect(batch, run)
     }
     if (this.#failed.length === 0) return this.#sent
     this.#failed.sort((left, right) => left.index - right.index)
@@ -230,7 +233,7 @@ export class SendGroup {
   }
 
   /** A batch that was split tells of each of its parts. */
-  #collect(batch: ProducerBatch, partition: number, run: Run): void {
+  #collect(batch: ProducerBatch, run: Run): void {
     for (let at = 0; at < run.count;) {
       const { outcome, index, recordCount } = batch.outcomeOf(run.position + at)
       const count = Math.min(run.count - at, recordCount - index)
@@ -238,7 +241,11 @@ export class SendGroup {
         for (let each = 0; each < count; each++)
           this.#failed.push({ index: run.index + at + each, error: outcome })
       } else {
-        this.#wrote(partition, outcome.baseOffset < 0 ? -1 : outcome.baseOffset + index, count)
+        this.#wrote(
+          batch.partition,
+          outcome.baseOffset < 0 ? -1 : outcome.baseOffset + index,
+          count,
+        )
       }
       at += count
     }

@@ -78,11 +78,16 @@ export class Producer implements AsyncDisposable {
     try {
       this.#refuseClosed()
       throwIfAborted('send', options?.signal)
-      const nowMs = message.timestamp ?? this.#core.cluster.env.clock.wallMs()
-      const record = encode(topic, message, nowMs)
-      const batch = writer.ready ? append(writer, record) : undefined
-      if (batch !== undefined) delivery.place(batch, writer.partition, nowMs)
-      else this.#sendLater(writer, delivery, record)
+      const timestamp = message.timestamp ?? this.#core.wallMs()
+      const key = keyOf(topic, message)
+      const value = valueOf(topic, message)
+      const headers = headersOf(topic, message)
+      const { partition } = message
+      const batch = writer.ready
+        ? writer.append(key, value, headers, timestamp, partition)
+        : undefined
+      if (batch !== undefined) delivery.place(batch, timestamp)
+      else this.#sendLater(writer, delivery, { key, value, headers, timestamp, partition })
     } catch (error) {
       delivery.fail(asKafkaError(error))
     }
@@ -90,8 +95,7 @@ export class Producer implements AsyncDisposable {
   }
 
   #sendLater(writer: TopicWriter, delivery: Delivery, record: Encoded): void {
-    const place = (batch: ProducerBatch): void =>
-      delivery.place(batch, writer.partition, record.timestamp)
+    const place = (batch: ProducerBatch): void => delivery.place(batch, record.timestamp)
     this.#wait(writer, record, { place, fail: (error) => delivery.fail(error) })
   }
 
@@ -120,7 +124,7 @@ export class Producer implements AsyncDisposable {
     signal: AbortSignal | undefined,
   ): Promise<void> {
     const { clock } = this.#core.cluster.env
-    let nowMs = clock.wallMs()
+    let nowMs = this.#core.wallMs()
     let turnFromMs = clock.monotonicMs()
     let index = 0
     for (const message of messages) {
@@ -146,15 +150,22 @@ export class Producer implements AsyncDisposable {
     index: number,
   ): Promise<void> | undefined {
     try {
-      const record = encode(topic, message, nowMs)
-      const batch = writer.ready ? append(writer, record) : undefined
+      const key = keyOf(topic, message)
+      const value = valueOf(topic, message)
+      const headers = headersOf(topic, message)
+      const timestamp = message.timestamp ?? nowMs
+      const { partition } = message
+      const batch = writer.ready
+        ? writer.append(key, value, headers, timestamp, partition)
+        : undefined
       if (batch !== undefined) {
-        group.place(batch, writer.partition, index)
+        group.place(batch, index)
         return undefined
       }
+      const record = { key, value, headers, timestamp, partition }
       return new Promise((resolve) => {
         const place = (later: ProducerBatch): void => {
-          group.place(later, writer.partition, index)
+          group.place(later, index)
           resolve()
         }
         const fail = (error: KafkaError): void => {
@@ -199,9 +210,16 @@ export class Producer implements AsyncDisposable {
   enqueue<K, V, H>(topic: Topic<K, V, H>, message: Message<K, V, H>): Promise<void> | undefined {
     this.#refuseClosed()
     const writer = this.#writer(topic.name)
-    const nowMs = message.timestamp ?? this.#core.cluster.env.clock.wallMs()
-    const record = encode(topic, message, nowMs)
-    if (writer.ready && append(writer, record) !== undefined) return undefined
+    const key = keyOf(topic, message)
+    const value = valueOf(topic, message)
+    const headers = headersOf(topic, message)
+    const timestamp = message.timestamp ?? this.#core.wallMs()
+    const { partition } = message
+    const batch = writer.ready
+      ? writer.append(key, value, headers, timestamp, partition)
+      : undefined
+    if (batch !== undefined) return undefined
+    const record = { key, value, headers, timestamp, partition }
     return new Promise((place, fail) => {
       this.#wait(writer, record, { place: () => place(), fail })
     })
@@ -299,19 +317,23 @@ interface Encoded {
   readonly partition: number | undefined
 }
 
-/** Throws `KafkaError` of kind "serde". */
-function encode<K, V, H>(topic: Topic<K, V, H>, message: Message<K, V, H>, nowMs: number): Encoded {
-  const { key, value, headers, timestamp, partition } = message
-  const plain = headers === undefined && topic.headers === noHeaderSerdes
-  return {
-    key: key === null || key === undefined ? null : encodeWith(topic, topic.key, key),
-    value: value === null ? null : encodeWith(topic, topic.value, value),
-    headers: plain ? noHeaders : encodeHeaders(topic, headers),
-    timestamp: timestamp ?? nowMs,
-    partition,
-  }
+function keyOf<K, V, H>(topic: Topic<K, V, H>, { key }: Message<K, V, H>): RecordBytes | null {
+  return key === null || key === undefined ? null : encodeWith(topic, topic.key, key)
 }
 
+function valueOf<K, V, H>(topic: Topic<K, V, H>, { value }: Message<K, V, H>): RecordBytes | null {
+  return value === null ? null : encodeWith(topic, topic.value, value)
+}
+
+function headersOf<K, V, H>(
+  topic: Topic<K, V, H>,
+  { headers }: Message<K, V, H>,
+): readonly RecordHeaderInput[] {
+  const plain = headers === undefined && topic.headers === noHeaderSerdes
+  return plain ? noHeaders : encodeHeaders(topic, headers)
+}
+
+/** Throws `KafkaError` of kind "serde". */
 function encodeWith<T>(topic: { readonly name: string }, serde: Serde<T>, value: T): RecordBytes {
   try {
     return serde.encode(value)

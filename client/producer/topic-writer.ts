@@ -39,8 +39,6 @@ export interface TopicWriterHost {
 /** Puts the records of one topic into batches of its partitions. */
 export class TopicWriter {
   readonly name: string
-  /** Of the record appended last. */
-  partition = -1
   readonly #host: TopicWriterHost
   readonly #queues: PartitionQueue[] = []
   readonly #waiting: Waiter[] = []
@@ -83,7 +81,6 @@ export class TopicWriter {
   ): ProducerBatch | undefined {
     const queue = this.#queueFor(key, value, headers, partition)
     const batch = queue.open
-    this.partition = queue.index
     if (batch !== undefined && batch.writer.tryAppend(key, value, headers, timestamp)) return batch
     const bytes = recordBytesMax(key, value, headers) + batchHeaderBytes
     const { maxRequestBytes, bufferMemory } = this.#host.settings
@@ -96,7 +93,6 @@ export class TopicWriter {
       this.#host.starved(this)
       return undefined
     }
-    this.partition = home.index
     roomy.writer.tryAppend(key, value, headers, timestamp)
     return roomy
   }
@@ -192,7 +188,7 @@ export class TopicWriter {
     const buffer = pool.acquire(Math.max(bytes, queue.startBytes)) ?? pool.acquire(bytes)
     if (buffer === undefined) return undefined
     const createdMs = cluster.env.clock.monotonicMs()
-    const batch = new ProducerBatch(buffer, { createdMs, pooled: true })
+    const batch = new ProducerBatch(buffer, { partition: queue.index, createdMs, pooled: true })
     queue.open = batch
     this.#host.opened(queue, batch)
     return batch

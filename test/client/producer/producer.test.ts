@@ -285,12 +285,16 @@ t.test('producer: a signal ends the wait', async (t) => {
   cluster.onRequest = () => 'silence'
   const abort = new AbortController()
   const { signal } = abort
-  const waits = [
+  const waits: Promise<unknown>[] = [
     producer.send(orders, { value: 'a' }, { signal }),
     producer.sendBatch(orders, [{ value: 'b' }], { signal }),
     producer.flush({ signal }),
   ].map((wait) =>
-    t.rejects(wait, { code: 'ABORTED', kind: 'aborted', cause: { message: 'enough' } }),
+    t.rejects(wait as Promise<void>, {
+      code: 'ABORTED',
+      kind: 'aborted',
+      cause: { message: 'enough' },
+    }),
   )
   abort.abort(new Error('enough'))
   await Promise.all(waits)
