@@ -30,7 +30,6 @@ import {
 } from './membership.ts'
 import { RegexRefresh } from './regex-refresh.ts'
 import { noPartitions } from './assignment.ts'
-import { subscribedNames } from './subscriptions.ts'
 
 /** Before it a commit carries no member epoch. */
 const firstCommitVersionWithEpoch = 9
@@ -192,7 +191,14 @@ export class ConsumerGroup implements Group, ClassicMembership {
   }
 
   isSubscribedTo(topic: string): boolean {
-    return subscribedNames(this.current.members.values(), this.current.regexes).has(topic)
+    for (const { metadata } of this.current.members.values()) {
+      if (metadata.subscribedTopicNames.includes(topic)) return true
+      const regex = metadata.subscribedTopicRegex
+      if (regex !== null && this.current.regexes.get(regex)?.topics.includes(topic) === true) {
+        return true
+      }
+    }
+    return false
   }
 
   offsetExpired(

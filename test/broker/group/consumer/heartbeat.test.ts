@@ -1,5 +1,6 @@
 // Members of KIP-848 groups through the handlers, as bytes, on a simulated machine: no sleeps.
 import t from 'tap'
+import { handler as deleteGroups } from '../../../../broker/handlers/delete-groups.ts'
 import { handler as offsetCommit } from '../../../../broker/handlers/offset-commit.ts'
 import { zeroUuid } from '../../../../base/uuid.ts'
 import { errors } from '../../../../protocol/errors.ts'
@@ -325,4 +326,21 @@ t.test('heartbeat: settings of the group go before those of the broker', async (
   t.equal(await one.beat(), 0)
   await calls.advance(61_000)
   t.equal(await one.beat(), errors.unknownMemberId.code)
+})
+
+t.test('heartbeat: an empty group is deleted for good', async (t) => {
+  const calls = await coordinator({ topic: 2 })
+  const one = new TestMember(calls, { memberId: ids.one, regex: 'to.*' })
+  await one.beat()
+  t.equal(await commit(calls, one), 0)
+  const remove = async (): Promise<number | undefined> =>
+    (await calls.call(deleteGroups, 2, { groupsNames: ['g'] })).results[0]?.errorCode
+  t.equal(await remove(), errors.nonEmptyGroup.code)
+  await one.leave()
+  t.equal(await remove(), 0)
+  await calls.restart('kill')
+  t.equal((await described(calls)).errorCode, errors.groupIdNotFound.code)
+  one.forget()
+  t.equal(await one.beat(), 0)
+  t.equal(one.epoch, 2, 'a new group')
 })
