@@ -20,7 +20,7 @@ const consumer = kafka.consumer({
   group,
   protocol: settings.get('protocol') === 'consumer' ? 'consumer' : 'classic',
   offsetReset: 'earliest',
-  autoCommit: false,
+  autoCommit: { intervalMs: 200 },
   fetch: { maxWaitMs: 100 },
   ...(instanceId === undefined ? {} : { instanceId }),
   ...(sessionTimeoutMs === undefined ? {} : { sessionTimeoutMs }),
@@ -40,12 +40,6 @@ process.stdin.resume().once('end', () => {
 })
 for await (const batch of consumer.batches(topicOf(topic))) {
   for (const { offset, timestamp } of batch) print('record', batch.partition, offset, timestamp)
-  try {
-    await batch.commit()
-    print('committed', `${batch.partition}:${batch.nextOffset}`)
-  } catch (error) {
-    print('note', `commit: ${String(error)}`)
-  }
 }
 
 function text(partitions: readonly TopicPartition[]): string {
