@@ -281,6 +281,7 @@ export class Consumer implements AsyncDisposable {
   async #close(timeoutMs: number): Promise<void> {
     const running = this.#runner
     running?.runner.stop()
+    for (const partition of this.#engine.partitions()) partition.interrupted = true
     this.#engine.wake()
     if (running !== undefined) await this.#within(timeoutMs, running.over)
     this.#timer?.cancel()

@@ -59,7 +59,7 @@ export class Partition implements RecordSource {
   revoking = false
   /** Not this consumer's any more. */
   removed = false
-  /** Set by pause, seek and revocation: who is in the midst of a batch looks up before the next record. */
+  /** Set by pause, seek, revocation and close: who is in the midst of a batch looks up before the next record. */
   interrupted = false
   /** Why it can't go on until somebody seeks. */
   failure: Error | undefined

@@ -216,7 +216,7 @@ export class RecordStream extends Puller<AnyRecord> {
     const record = this.#record
     if (record === undefined || delivery === undefined || this.queueing) return this.slowly()
     const { partition } = delivery
-    if (partition.interrupted || this.host.closed) return this.slowly()
+    if (partition.interrupted) return this.slowly()
     if (--this.#untilLook === 0) {
       this.#untilLook = recordsPerLook
       if (this.overdue) return this.slowly()
