@@ -130,7 +130,8 @@ function judged(
     `rebalance torture of ${name}: ${Object.values(figures.actions).reduce((a, b) => a + b, 0)} disturbances, ` +
       `${figures.acknowledged} records, ${figures.commits} commits; resumed at most ${slowest} ms after ` +
       `${figures.resumedAfterKillMs.length} kills (session ${sessionMs} ms), kept partitions waited at most ` +
-      `${figures.longestWaitOfKeptMs} ms; ${violations} violations`,
+      `${figures.longestWaitOfKeptMs} ms (this process itself stood still for ${figures.longestStallMs} ms); ` +
+      `${violations} violations`,
   )
   return violations
 }

@@ -37,6 +37,8 @@ export interface TortureFigures {
   readonly resumedAfterFreezeMs: number[]
   /** The longest that a record of a partition that stayed where it was had to wait. */
   longestWaitOfKeptMs: number
+  /** How long this process itself was not run: what the machine did to everybody. */
+  longestStallMs: number
   /** Members that were neither killed nor frozen, and were told that they had lost partitions. */
   lostAlive: number
 }
@@ -52,6 +54,8 @@ const keptWaitMsMax = 1000
 
 /** A new owner first works through what waited for it. */
 const newOwnerMs = 1500
+
+const stallLookMs = 20
 
 /** Within this, every disturbance is over. */
 const settledMsMax = 30_000
@@ -72,6 +76,7 @@ export class Torture {
     resumedAfterKillMs: [],
     resumedAfterFreezeMs: [],
     longestWaitOfKeptMs: 0,
+    longestStallMs: 0,
     lostAlive: 0,
   }
   readonly #options: TortureOptions
@@ -105,6 +110,7 @@ export class Torture {
 
   async run(forMs: number): Promise<void> {
     const deadline = performance.now() + forMs
+    this.#watchStalls()
     for (let count = 0; count < 3; count++) this.#join()
     await this.#settled()
     while (performance.now() < deadline && this.findings.died.length === 0) {
@@ -306,6 +312,16 @@ export class Torture {
         `${member.name} kept partition ${partition}, and a record waited ${waitMs} ms at ${timeMs}`,
       )
     }
+  }
+
+  #watchStalls(): void {
+    let expectedMs = performance.now() + stallLookMs
+    const look = (): void => {
+      const lateMs = Math.round(performance.now() - expectedMs)
+      this.figures.longestStallMs = Math.max(this.figures.longestStallMs, lateMs)
+      expectedMs = performance.now() + stallLookMs
+    }
+    setInterval(look, stallLookMs).unref()
   }
 
   #noteDead(): void {
