@@ -16,7 +16,7 @@ import { judgeFolders } from './dump.ts'
 import { kafkaTool, startKafka } from './kafka.ts'
 import { startMillrace } from './millrace.ts'
 import { temporaryDirectory } from './places.ts'
-import { eventually, run } from './processes.ts'
+import { eventually, pause, run } from './processes.ts'
 import type { Server } from './server.ts'
 
 t.setTimeout(300_000)
@@ -95,15 +95,7 @@ async function fill(server: Server, batches: readonly Buffer[]): Promise<void> {
   const client = await WireClient.connect(server)
   let last = -1
   for (const batch of batches) {
-    const { responses } = await client.send(Produce, 9, {
-      transactionalId: null,
-      acks: -1,
-      timeoutMs: 10_000,
-      topicData: [{ name: topic, partitionData: [{ index: 0, records: Buffer.from(batch) }] }],
-    })
-    const answer = responses[0]?.partitionResponses[0]
-    if (answer?.errorCode !== 0) throw new Error(`Produce answered with ${answer?.errorCode}`)
-    last = answer.baseOffset
+    last = await produced(client, batch)
   }
   client.close()
   const checkpoint = join(server.dataDirectory, 'cleaner-offset-checkpoint')
@@ -119,6 +111,24 @@ async function fill(server: Server, batches: readonly Buffer[]): Promise<void> {
     },
     { timeoutMs: 30_000, everyMs: 100, describe: () => `cleaned to ${cleanedTo} of ${last}` },
   )
+}
+
+/** Its base offset. A broker that has just made the topic may not lead it yet. */
+async function produced(client: WireClient, batch: Buffer): Promise<number> {
+  const request = {
+    transactionalId: null,
+    acks: -1,
+    timeoutMs: 10_000,
+    topicData: [{ name: topic, partitionData: [{ index: 0, records: Buffer.from(batch) }] }],
+  }
+  for (let attempt = 0; ; attempt++) {
+    const { responses } = await client.send(Produce, 9, request)
+    const answer = responses[0]?.partitionResponses[0]
+    if (answer?.errorCode === 0) return answer.baseOffset
+    if (attempt === 100 || !(answer?.errorCode === 3 || answer?.errorCode === 6))
+      throw new Error(`Produce answered with ${answer?.errorCode}`)
+    await pause(50)
+  }
 }
 
 function textOf(path: string): string {
