@@ -6,7 +6,7 @@ import type { GroupCalls } from '../../../support/group-calls.ts'
 import { SeededRandom, testSeed } from '../../../support/seeded-random.ts'
 import { coordinator, described, settle, TestMember } from './test-member.ts'
 
-const steps = 150
+const steps = 100
 const sessionMs = 45_000
 const topicNames = ['a', 'b', 'c-1', 'c-2']
 const subscriptions: readonly { topics: readonly string[] | null; regex: string | null }[] = [
@@ -164,7 +164,7 @@ class Chaos {
   }
 }
 
-for (let run = 0; run < 6; run++) {
+for (let run = 0; run < 4; run++) {
   const seed = testSeed(100) + run
   t.test(`chaos: seed ${seed}`, async (t) => {
     const properties = { 'offsets.topic.num.partitions': '1' }
