@@ -110,7 +110,15 @@ export interface Network {
     accept: (socket: Socket) => void,
     failed: (error: Error) => void,
   ): Promise<Listener>
-  dial(options: { host: string; port: number; timeoutMs: number }): Promise<Socket>
+  dial(options: DialOptions): Promise<Socket>
+}
+
+export interface DialOptions {
+  readonly host: string
+  readonly port: number
+  readonly timeoutMs: number
+  /** For a receiver that copies what it keeps: chunks are taken back when `onData` returns. */
+  readonly lendChunks?: boolean
 }
 
 export interface Listener {
@@ -126,7 +134,7 @@ export interface Socket {
   readonly remotePort: number
   readonly localPort: number
   /**
-   * The chunk belongs to the receiver if the socket was dialled. An accepted one lends it until `onData` returns:
+   * The chunk belongs to the receiver if the socket was dialled, unless that asked for lent chunks. An accepted one lends it until `onData` returns:
    * a server that got a buffer of its own for every read would spend more time on garbage than on requests.
    */
   onData: (chunk: Buffer) => void

@@ -83,7 +83,12 @@ export class Connection {
     const { host, port, connectTimeoutMs, env } = options
     let socket: Socket
     try {
-      socket = await env.network.dial({ host, port, timeoutMs: connectTimeoutMs })
+      socket = await env.network.dial({
+        host,
+        port,
+        timeoutMs: connectTimeoutMs,
+        lendChunks: true,
+      })
     } catch (error) {
       if (error instanceof NetworkError) throw unreachable(`${host}:${port}`, error)
       throw error

@@ -11,10 +11,10 @@ let loaded: Msgpack | undefined
 export function loadMsgpack(): Msgpack {
   if (loaded === undefined) {
     const { Packr } = createRequire(import.meta.url)('msgpackr') as {
-      Packr: new (options: { useRecords: boolean }) => Msgpack
+      Packr: new (options: { useRecords: boolean; variableMapSize: boolean }) => Msgpack
     }
     // Plain MessagePack, which every other library reads: msgpackr's records are its own extension.
-    loaded = new Packr({ useRecords: false })
+    loaded = new Packr({ useRecords: false, variableMapSize: true })
   }
   return loaded
 }

@@ -1,5 +1,5 @@
 import * as net from 'node:net'
-import { NetworkError, type Network, type Socket } from '../env.ts'
+import { NetworkError, type DialOptions, type Network, type Socket } from '../env.ts'
 import { networkError } from './coded-error.ts'
 import { listen } from './listener.ts'
 import { ownBuffers } from './receiving.ts'
@@ -8,10 +8,28 @@ import { RealSocket } from './socket.ts'
 /** TCP through node:net. */
 export const realNetwork: Network = { listen, dial }
 
-function dial(options: { host: string; port: number; timeoutMs: number }): Promise<Socket> {
+/** Each lending connection has one: Windows reads ahead, so that none can be shared. */
+const lentBytes = 128 * 1024
+
+function dial(options: DialOptions): Promise<Socket> {
   const place = `connect to ${options.host}:${options.port}`
   return new Promise((resolve, reject) => {
-    const socket = net.connect({ host: options.host, port: options.port, noDelay: true })
+    const { host, port } = options
+    let receive: (chunk: Buffer) => void = () => undefined
+    const buffer = options.lendChunks === true ? Buffer.allocUnsafeSlow(lentBytes) : undefined
+    const onread =
+      buffer === undefined
+        ? {}
+        : {
+            onread: {
+              buffer,
+              callback: (count: number): boolean => {
+                receive(buffer.subarray(0, count))
+                return true
+              },
+            },
+          }
+    const socket = net.connect({ host, port, noDelay: true, ...onread })
     const timeout = setTimeout(() => {
       const error = new NetworkError(`Failed to ${place} within ${options.timeoutMs} ms`, {
         code: 'ETIMEDOUT',
@@ -26,7 +44,10 @@ function dial(options: { host: string; port: number; timeoutMs: number }): Promi
     socket.once('connect', () => {
       clearTimeout(timeout)
       socket.removeListener('error', fail)
-      resolve(RealSocket.over(ownBuffers(socket)))
+      const data = (receiver: (chunk: Buffer) => void): void => {
+        receive = receiver
+      }
+      resolve(RealSocket.over(buffer === undefined ? ownBuffers(socket) : { socket, data }))
     })
   })
 }

@@ -1,4 +1,4 @@
-import { NetworkError, type Listener, type Network, type Socket } from '../env.ts'
+import { NetworkError, type DialOptions, type Listener, type Network, type Socket } from '../env.ts'
 import { Pipe, type Route } from './pipe.ts'
 import type { Prng } from './prng.ts'
 import type { Owner, ScheduledEvent, Scheduler } from './scheduler.ts'
@@ -132,7 +132,7 @@ export class SimulatedNetwork implements Route {
     })
   }
 
-  #dial(from: Host, options: { host: string; port: number; timeoutMs: number }): Promise<Socket> {
+  #dial(from: Host, options: DialOptions): Promise<Socket> {
     const to = ownNames.has(options.host) ? from : this.#hosts.get(options.host)
     return new Promise((resolve, reject) => {
       const fail = (code: string): void => {
@@ -163,7 +163,7 @@ export class SimulatedNetwork implements Route {
           })
           return
         }
-        const [near, far, back] = this.#connect(from, to, options.port)
+        const [near, far, back] = this.#connect(from, to, options)
         client = near
         back.send(() => {
           this.scheduler.cancel(timeout)
@@ -183,7 +183,7 @@ export class SimulatedNetwork implements Route {
   #connect(
     from: Host,
     to: Host,
-    port: number,
+    { port, lendChunks }: DialOptions,
   ): [near: SimulatedSocket, far: SimulatedSocket, back: Pipe] {
     const { scheduler } = this
     const random = this.#random
@@ -193,7 +193,7 @@ export class SimulatedNetwork implements Route {
       random,
       owner: from.owner,
       addresses: { remoteAddress: to.name, remotePort: port, localPort: nearPort },
-      lends: false,
+      lends: lendChunks === true,
     })
     const far = new SimulatedSocket({
       scheduler,

@@ -209,3 +209,59 @@ t.test('connection: nobody there is an error with the address', async (t) => {
   t.ok(error instanceof KafkaError)
   t.match(error, { code: 'UNREACHABLE', retriable: true, message: /broker:9092/ })
 })
+
+t.test('connection: a signal ends one wait, and its answer is dropped', async (t) => {
+  let held = 0
+  const { open, simulation } = await stage(({ request, correlationId, socket }) => {
+    held = correlationId
+    if (request.topics[0].name === 'first') return 'silence'
+    socket.write([encodeResponse(Metadata, 9, held - 1, metadata('late') as never).finish()])
+    return { response: metadata('second') }
+  })
+  const connection = await open()
+  const abort = new AbortController()
+  const options = { signal: abort.signal }
+  const first = connection.send(Metadata, 9, { topics: [{ name: 'first' }] }, options)
+  abort.abort(new Error('enough'))
+  await t.rejects(first, { code: 'ABORTED', kind: 'aborted', cause: { message: 'enough' } })
+  const second = connection.send(Metadata, 9, { topics: [{ name: 'second' }] })
+  t.equal((await simulation.until(second)).clusterId, 'second')
+  t.ok(connection.open)
+  await t.rejects(connection.send(Metadata, 9, { topics: null }, options), { code: 'ABORTED' })
+})
+
+t.test('connection: one that nobody uses is closed, one that waits is not', async (t) => {
+  const { simulation, env } = await stage(() => 'silence')
+  const connection = await simulation.until(
+    Connection.open({
+      env,
+      host: 'broker',
+      port: 9092,
+      clientId: 'test',
+      connectTimeoutMs: 5000,
+      requestTimeoutMs: 100_000,
+      idleMsMax: 10_000,
+    }),
+  )
+  const waiting = connection.send(Metadata, 9, { topics: null }, { timeoutMs: 25_000 })
+  const failed = t.rejects(waiting, { code: 'REQUEST_TIMEOUT' })
+  await simulation.run(env.clock.monotonicMs() + 20_000)
+  t.ok(connection.open)
+  await simulation.run(env.clock.monotonicMs() + 10_000)
+  await failed
+  const idle = await simulation.until(
+    Connection.open({
+      env,
+      host: 'broker',
+      port: 9092,
+      clientId: 'test',
+      connectTimeoutMs: 5000,
+      requestTimeoutMs: 1000,
+      idleMsMax: 10_000,
+    }),
+  )
+  await simulation.run(env.clock.monotonicMs() + 9000)
+  t.ok(idle.open)
+  await simulation.run(env.clock.monotonicMs() + 2000)
+  t.notOk(idle.open)
+})
