@@ -35,6 +35,8 @@ export class Task {
 export class PartitionWork {
   readonly partition: Partition
   readonly version: number
+  /** By key, the records that wait for the one of the same key that is at work. */
+  readonly lanes = new Map<string, Task[]>()
   readonly #tasks: Task[] = []
   #delivery: Delivery | undefined
   #cursor: RecordCursor | undefined

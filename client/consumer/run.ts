@@ -33,6 +33,8 @@ export interface RunnerOptions {
 /** Records of one partition that are taken up while an older one is still at work. */
 const windowMin = 1000
 const turnMsMax = 8
+/** Of a lane in which one record is at work and none waits: most are like that. */
+const nobody: Task[] = []
 
 /**
  * Calls a handler for every record, several at a time. What is done of a partition is what is done without a gap.
@@ -48,11 +50,11 @@ export class Runner implements Stream {
   readonly #pausing = new Map<Task, Timer>()
   /** Free to run, before anything new is taken up. */
   readonly #ready: Task[] = []
-  readonly #lanes = new Map<string, Task[]>()
   readonly #windowMax: number
   readonly #handedBack = new Set<{ partitions: ReadonlySet<Partition>; over: Deferred<void> }>()
   #wakeup: Deferred<void> | undefined
   #listening = false
+  #filling = false
   #stopping = false
   #failure: Error | undefined
   #stuck: Task | undefined
@@ -117,16 +119,24 @@ export class Runner implements Stream {
     return false
   }
 
+  /** Starts what may be started. Also called by each handler that ends: the loop in `run` is for all that waits. */
   #fill(): void {
+    if (this.#filling) return
+    this.#filling = true
     const { concurrency } = this.#options.settings
+    const { clock } = this.#options.env
     try {
-      while (this.#running.size < concurrency && !this.#stopping && !this.#overdue()) {
+      while (this.#running.size < concurrency && !this.#stopping) {
+        const nowMs = clock.monotonicMs()
+        if (nowMs - this.#turnMs > turnMsMax) break
         const task = this.#next()
-        if (task === undefined) return
-        this.#start(task)
+        if (task === undefined) break
+        this.#start(task, nowMs)
       }
     } catch (error) {
       this.#fail(error)
+    } finally {
+      this.#filling = false
     }
   }
 
@@ -172,9 +182,11 @@ export class Runner implements Stream {
         this.#options.engine.release(partition)
         continue
       }
-      // To the end of the line.
-      this.#works.delete(partition)
-      this.#works.set(partition, work)
+      if (this.#works.size > 1) {
+        // To the end of the line.
+        this.#works.delete(partition)
+        this.#works.set(partition, work)
+      }
       return this.#admit(task) ? task : undefined
     }
     return 'nothing'
@@ -185,25 +197,26 @@ export class Runner implements Stream {
     if (this.#options.settings.order !== 'key') return true
     const key = task.record.keyView
     if (key === null) return true
-    task.lane = `${task.work.partition.name} ${task.work.version} ${key.toString('latin1')}`
-    const lane = this.#lanes.get(task.lane)
-    if (lane === undefined) {
-      this.#lanes.set(task.lane, [])
-      return true
-    }
-    lane.push(task)
-    return false
+    task.lane = key.toString('latin1')
+    const { lanes } = task.work
+    const lane = lanes.get(task.lane)
+    if (lane === undefined) lanes.set(task.lane, nobody)
+    else if (lane === nobody) lanes.set(task.lane, [task])
+    else lane.push(task)
+    return lane === undefined
   }
 
   #leaveLane(task: Task): void {
     if (task.lane === undefined) return
-    const next = this.#lanes.get(task.lane)?.shift()
-    if (next === undefined) this.#lanes.delete(task.lane)
+    const { lanes } = task.work
+    const lane = lanes.get(task.lane)
+    const next = lane === nobody ? undefined : lane?.shift()
+    if (next === undefined) lanes.delete(task.lane)
     else this.#ready.push(next)
   }
 
-  #start(task: Task): void {
-    task.startedMs = this.#options.env.clock.monotonicMs()
+  #start(task: Task, nowMs: number): void {
+    task.startedMs = nowMs
     task.attempt += 1
     this.#running.add(task)
     let result: unknown
@@ -225,11 +238,11 @@ export class Runner implements Stream {
 
   #done(task: Task): void {
     task.work.finish(task)
-    this.#release(task)
     this.#leaveLane(task)
+    this.#release(task)
   }
 
-  /** The task is not at work any more. */
+  /** The task is not at work any more; another one may be. */
   #release(task: Task): void {
     this.#running.delete(task)
     for (const each of this.#handedBack) {
@@ -237,15 +250,19 @@ export class Runner implements Stream {
       this.#handedBack.delete(each)
       each.over.resolve()
     }
-    this.#wake()
+    if (this.#filling) return
+    this.#fill()
+    // What is left to do is not for this stack: to end, to listen, to let others have their turn.
+    if (this.#stopping || !this.#listening || this.#running.size === 0 || this.#overdue())
+      this.#wake()
   }
 
   #handlerFailed(task: Task, thrown: unknown): void {
     const error = thrown instanceof Error ? thrown : new Error(String(thrown))
     const { settings, report } = this.#options
     if (!task.work.current) {
-      this.#release(task)
       this.#leaveLane(task)
+      this.#release(task)
       return
     }
     report({
@@ -256,8 +273,8 @@ export class Runner implements Stream {
     })
     if (task.attempt < settings.attempts && !isHopeless(error)) this.#tryAgainLater(task)
     else if (settings.deadLetter === undefined) {
-      this.#release(task)
       this.#fail(error)
+      this.#release(task)
     } else void this.#bury(task, error, settings.deadLetter)
   }
 
@@ -267,14 +284,17 @@ export class Runner implements Stream {
     const { initialMs, maxMs, exponential } = settings
     const grownMs = exponential ? initialMs * 2 ** Math.min(task.attempt - 1, 30) : initialMs
     const inMs = Math.min(grownMs, maxMs) * (0.75 + env.random.fraction() / 4)
-    this.#release(task)
-    if (this.#stopping) return
+    if (this.#stopping) {
+      this.#release(task)
+      return
+    }
     const timer = env.timers.after(inMs, () => {
       this.#pausing.delete(task)
       this.#ready.push(task)
       this.#wake()
     })
     this.#pausing.set(task, timer)
+    this.#release(task)
   }
 
   /** Never rejects. */
@@ -290,9 +310,9 @@ export class Runner implements Stream {
       report({ type: 'dead-letter', record: placeOf(record), topic })
       this.#done(task)
     } catch (failure) {
-      this.#release(task)
-      this.#leaveLane(task)
       if (task.work.current) this.#fail(failure)
+      this.#leaveLane(task)
+      this.#release(task)
     }
   }
 

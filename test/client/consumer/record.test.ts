@@ -63,7 +63,7 @@ t.test('record: everything of it, in every codec', (t) => {
 
 t.test('record: a serde is called once', (t) => {
   let calls = 0
-  const counting = { ...string(), decode: (bytes: Buffer) => `${++calls} ${bytes}` }
+  const counting = { ...string(), decode: (bytes: Buffer) => `${++calls} ${String(bytes)}` }
   const record = one('k', 'v', [{ key: 'h', value: 'x' }], {
     key: counting,
     value: counting,
