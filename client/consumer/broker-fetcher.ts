@@ -36,6 +36,8 @@ const lastVersionByName = 12
 const sessionIdNotFound = 70
 const invalidSessionEpoch = 71
 const sessionTopicIdError = 106
+/** A loop over records must not end the process because no broker is there at the moment. */
+const holdsProcess = { holdsProcess: true }
 /** The wait at the broker while a reader is about to make room, doubled with each answer that was empty. */
 const shortWaitMs = 8
 
@@ -164,10 +166,14 @@ export class BrokerFetcher {
     this.#failures = Math.min(this.#failures + 1, 20)
     const inMs = capMs * (0.5 + env.random.fraction() / 2)
     if (!this.#closed) {
-      this.#backoff = env.timers.after(inMs, () => {
-        this.#backoff = undefined
-        this.pump()
-      })
+      this.#backoff = env.timers.after(
+        inMs,
+        () => {
+          this.#backoff = undefined
+          this.pump()
+        },
+        holdsProcess,
+      )
     }
     this.#host.failed(this.broker, error, inMs)
   }

@@ -51,7 +51,7 @@ export async function sendDeadLetter(letter: DeadLetter): Promise<void> {
       if (!(error instanceof KafkaError && error.retriable) || signal.aborted) throw error
       const inMs = backoffMs * (0.5 + env.random.fraction() / 2)
       letter.retrying(error, inMs)
-      await new Promise<void>((resolve) => env.timers.after(inMs, resolve))
+      await new Promise<void>((resolve) => env.timers.after(inMs, resolve, { holdsProcess: true }))
       signal.throwIfAborted()
     }
   }

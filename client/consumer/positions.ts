@@ -121,7 +121,7 @@ export class Positions {
     )
     const over = deferred<void>()
     const inMs = capMs * (0.5 + env.random.fraction() / 2)
-    this.#pause = { over, timer: env.timers.after(inMs, () => over.resolve()) }
+    this.#pause = { over, timer: env.timers.after(inMs, () => over.resolve(), holdsProcess) }
     await over.promise
     this.#pause = undefined
   }
@@ -302,6 +302,8 @@ export class Positions {
   }
 }
 
+/** A loop over records must not end the process because no broker is there at the moment. */
+const holdsProcess = { holdsProcess: true }
 const unknownServerErrorCode = -1
 const offsetOutOfRangeCode = 1
 const unknownTopicCode = 3

@@ -288,11 +288,15 @@ export class Runner implements Stream {
       this.#release(task)
       return
     }
-    const timer = env.timers.after(inMs, () => {
-      this.#pausing.delete(task)
-      this.#ready.push(task)
-      this.#wake()
-    })
+    const timer = env.timers.after(
+      inMs,
+      () => {
+        this.#pausing.delete(task)
+        this.#ready.push(task)
+        this.#wake()
+      },
+      { holdsProcess: true },
+    )
     this.#pausing.set(task, timer)
     this.#release(task)
   }
