@@ -182,6 +182,7 @@ export class ProducerCore implements SenderHost, TopicWriterHost {
     queue.queue.push(batch)
     batch.close({ codec, level }, () => {
       if (batch.outcome === undefined) this.#route(queue)
+      else this.#release(batch)
     })
     // A later batch starts small again when this one did not need more.
     if (batch.writer.position < queue.startBytes / 8) queue.startBytes = batch.writer.position
