@@ -1,7 +1,7 @@
 import type { Env } from '../base/env.ts'
 import type { Logger } from '../base/logger.ts'
 import { createRealEnv } from '../base/real/real-env.ts'
-import { connect } from '../client/client.ts'
+import { Kafka } from '../client/kafka.ts'
 import { InlineBroker, type BrokerProcess } from './testing/process.ts'
 import { TestBroker, type TestTopic } from './testing/test-broker.ts'
 import { WorkerBroker } from './testing/worker-broker.ts'
@@ -54,15 +54,14 @@ export async function startBroker(options: TestBrokerOptions = {}): Promise<Test
       ? undefined
       : await InlineBroker.start({ ...start, env, logger: options.logger })
   const broker: BrokerProcess = inline ?? (await WorkerBroker.start(start))
-  const client = await connect({ brokers: [broker.address], clientId: 'millrace-testing', env })
+  const kafka = new Kafka({ brokers: [broker.address], clientId: 'millrace-testing', env })
   const test = new TestBroker({
     process: broker,
     broker: inline?.broker,
-    client,
+    kafka,
     topics: options.topics ?? {},
     clock: env.clock,
     timers: env.timers,
-    random: env.random,
   })
   for (const [name, topic] of Object.entries(options.topics ?? {})) {
     await test.createTopic(name, topic)

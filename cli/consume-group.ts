@@ -1,9 +1,9 @@
-import { Kafka } from '../client/kafka.ts'
 import type { StatusEvent } from '../client/consumer/status.ts'
 import { topic } from '../client/topic.ts'
+import { openKafka } from './client.ts'
 import type { ConsumeOptions } from './consume.ts'
 import { CliError } from './errors.ts'
-import { bootstrapOf, wholeNumber } from './options.ts'
+import { wholeNumber } from './options.ts'
 import { writeOut } from './output.ts'
 import { formatRecord, recordFormatOf } from './record-output.ts'
 
@@ -16,11 +16,8 @@ export async function consumeAsMember(
   const countMax = options.count === undefined ? Infinity : wholeNumber('--count', options.count, 1)
   const offsetReset = resetOf(options)
   const format = recordFormatOf(options)
-  await using kafka = new Kafka({
-    brokers: bootstrapOf(options, process.env),
-    clientId: 'millrace-cli',
-  })
-  // Says at once, with advice, when there is no broker or no such topic.
+  await using kafka = await openKafka(options)
+  // A topic that is missing is told at once, instead of waited for.
   await kafka.admin().describeTopic(topicName)
   const consumer = kafka.consumer({ group, offsetReset })
   const told = tell(consumer.status())

@@ -1,7 +1,8 @@
-import { connect, type Client } from '../client/client.ts'
-import type { FetchedPartition } from '../client/fetcher.ts'
+import type { Cluster } from '../client/cluster.ts'
+import { fetchRecords, type FetchedPartition } from '../client/fetcher.ts'
+import { openKafka } from './client.ts'
 import { CliError } from './errors.ts'
-import { bootstrapOf, wholeNumber, type GlobalOptions } from './options.ts'
+import { wholeNumber, type GlobalOptions } from './options.ts'
 import { writeOut } from './output.ts'
 import { formatRecord, recordFormatOf, type RecordFormat } from './record-output.ts'
 import { parsePosition, resolvePosition, type Range, type StartPosition } from './start-position.ts'
@@ -37,25 +38,19 @@ export async function consume(topicName: string, options: ConsumeOptions): Promi
   const countMax = options.count === undefined ? Infinity : wholeNumber('--count', options.count, 1)
   const wanted = options.partition.map((text) => wholeNumber('--partition', text, 0))
   const follow = followsOn(options, position)
-  const client = await connect({
-    brokers: bootstrapOf(options, process.env),
-    clientId: 'millrace-cli',
+  await using kafka = await openKafka(options)
+  const admin = kafka.admin()
+  const topic = await admin.describeTopic(topicName)
+  const partitions =
+    wanted.length > 0 ? wanted : topic.partitions.map((partition) => partition.index)
+  const ranges = await resolvePosition(admin, topicName, partitions, position)
+  const reading = new Reading(topicName, ranges, {
+    format: recordFormatOf(options),
+    countMax,
+    follow,
   })
-  try {
-    const topic = await client.admin.describeTopic(topicName)
-    const partitions =
-      wanted.length > 0 ? wanted : topic.partitions.map((partition) => partition.index)
-    const ranges = await resolvePosition(client.admin, topicName, partitions, position)
-    const reading = new Reading(topicName, ranges, {
-      format: recordFormatOf(options),
-      countMax,
-      follow,
-    })
-    await reading.run(client)
-    process.stderr.write(`Consumed ${reading.count} records from ${topicName}\n`)
-  } finally {
-    await client.close()
-  }
+  await reading.run(kafka.cluster)
+  process.stderr.write(`Consumed ${reading.count} records from ${topicName}\n`)
 }
 
 /** Ends at what was there at the start, unless told to go on, or to wait for something that is not there yet. */
@@ -98,14 +93,15 @@ class Reading {
     return this.#count
   }
 
-  async run(client: Client): Promise<void> {
+  async run(cluster: Cluster): Promise<void> {
     while (this.#positions.size > 0 && this.#count < this.#options.countMax) {
       const asked = [...this.#positions].map(([partition, { offset }]) => ({
         topic: this.#topic,
         partition,
         offset,
       }))
-      for (const fetched of await client.fetch(asked, fetchOptions)) await this.#print(fetched)
+      for (const fetched of await fetchRecords(cluster, asked, fetchOptions))
+        await this.#print(fetched)
     }
   }
 

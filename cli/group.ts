@@ -1,4 +1,3 @@
-import { connect } from '../client/client.ts'
 import type {
   GroupAdmin,
   GroupDescription,
@@ -6,10 +5,11 @@ import type {
   ResetPartition,
   ResetTarget,
 } from '../client/group-admin.ts'
+import { openKafka } from './client.ts'
 import { confirmed } from './confirmation.ts'
 import { CliError } from './errors.ts'
 import { exitCodes } from './exit-codes.ts'
-import { bootstrapOf, wholeNumber, type GlobalOptions } from './options.ts'
+import { wholeNumber, type GlobalOptions } from './options.ts'
 import { formatJson, formatTable, writeOut } from './output.ts'
 import { parseTime } from './start-position.ts'
 
@@ -117,12 +117,8 @@ async function withGroups(
   options: GlobalOptions,
   work: (groups: GroupAdmin) => Promise<void>,
 ): Promise<void> {
-  const client = await connect({ brokers: bootstrapOf(options, process.env) })
-  try {
-    await work(client.admin.groups)
-  } finally {
-    await client.close()
-  }
+  await using kafka = await openKafka(options)
+  await work(kafka.admin().groups)
 }
 
 async function existing(groups: GroupAdmin, id: string): Promise<GroupDescription> {

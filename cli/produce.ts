@@ -1,12 +1,10 @@
-import { createRealEnv } from '../base/real/real-env.ts'
-import { connect, type Client } from '../client/client.ts'
-import { StickyPartitioner } from '../client/partitioner.ts'
-import type { Acks } from '../client/producer.ts'
-import { BatchSender } from './batch-sender.ts'
+import type { Producer } from '../client/producer/producer.ts'
+import { topic } from '../client/topic.ts'
+import { openKafka } from './client.ts'
 import { CliError, reportOf } from './errors.ts'
 import { exitCodes } from './exit-codes.ts'
 import { linesOf } from './lines.ts'
-import { bootstrapOf, keyValue, oneOf, wholeNumber, type GlobalOptions } from './options.ts'
+import { keyValue, oneOf, wholeNumber, type GlobalOptions } from './options.ts'
 import { formatJson, writeOut } from './output.ts'
 import { parseLine, type LineFormat } from './record-input.ts'
 
@@ -23,9 +21,10 @@ export interface ProduceOptions extends GlobalOptions {
 }
 
 const codecs = ['none', 'gzip', 'snappy', 'lz4', 'zstd'] as const
-const acksByName: Readonly<Record<'0' | '1' | 'all', Acks>> = { '0': 0, '1': 1, all: -1 }
-/** How long a record waits for others while standard input is silent. */
-const lingerMs = 5
+const acksByName = { '0': 0, '1': 1, all: 'all' } as const
+type Acks = (typeof acksByName)[keyof typeof acksByName]
+const batchBytesMin = 1024
+const requestBytesMax = 100 * 1024 * 1024
 
 interface Parsed {
   readonly format: LineFormat
@@ -39,67 +38,62 @@ interface Parsed {
 /** Every line of standard input becomes a record. */
 export async function produce(topicName: string, options: ProduceOptions): Promise<void> {
   const parsed = parse(options)
-  const client = await connect({
-    brokers: bootstrapOf(options, process.env),
-    clientId: 'millrace-cli',
+  await using kafka = await openKafka(options)
+  const { acks, codec, level, batchBytes } = parsed
+  const producer = kafka.producer({
+    acks,
+    compression: codec,
+    compressionLevel: level,
+    batchBytes,
+    // How large a record may be is for the topic to say.
+    maxRequestBytes: requestBytesMax,
+    bufferMemory: requestBytesMax,
   })
-  try {
-    const count = await produceLines(client, topicName, parsed)
-    if (options.output === 'json')
-      await writeOut(process.stdout, formatJson({ topic: topicName, produced: count }))
-    else process.stderr.write(`Produced ${count} records to ${topicName}\n`)
-  } finally {
-    await client.close()
-  }
+  const count = await produceLines(producer, topicName, parsed)
+  if (options.output === 'json')
+    await writeOut(process.stdout, formatJson({ topic: topicName, produced: count }))
+  else process.stderr.write(`Produced ${count} records to ${topicName}\n`)
 }
 
-async function produceLines(client: Client, topicName: string, parsed: Parsed): Promise<number> {
-  const { acks, codec, level, batchBytes } = parsed
-  const topic = await client.topicToProduce(topicName)
-  const partitionCount = topic.partitions.length
-  const partitioner = new StickyPartitioner({
-    random: createRealEnv().random,
-    partitionCount,
-    switchBytes: batchBytes,
-  })
-  // Without an answer nothing is ever sent twice.
-  const producer = acks === -1 ? await client.initProducerId() : undefined
-  const sender = new BatchSender({
-    client,
-    topic: topicName,
-    acks,
-    codec,
-    level,
-    batchBytes,
-    producer,
-  })
-  let linger: NodeJS.Timeout | undefined
+async function produceLines(
+  producer: Producer,
+  topicName: string,
+  parsed: Parsed,
+): Promise<number> {
+  const { counters } = producer
+  const target = topic(topicName)
   let lineNumber = 0
   try {
     for await (const line of linesOf(process.stdin as AsyncIterable<Buffer>)) {
       lineNumber += 1
-      const record = parseLine(line, lineNumber, parsed.format)
-      const bytes = (record.key?.length ?? 0) + (record.value?.length ?? 0)
-      const partition =
-        record.partition ?? parsed.partition ?? partitioner.partitionOf(record.key, bytes)
-      await sender.add(partition, record, Date.now())
-      linger ??= setTimeout(() => {
-        linger = undefined
-        sender.flushIdle()
-      }, lingerMs)
+      const { key, value, headers, timestamp, partition } = parseLine(
+        line,
+        lineNumber,
+        parsed.format,
+      )
+      const taken = producer.enqueue(target, {
+        key,
+        value,
+        headers: headers.map((header) => [header.key, header.value] as const),
+        timestamp,
+        partition: partition ?? parsed.partition,
+      })
+      if (taken !== undefined) await taken
+      // What failed is thrown by `flush`; further lines would come behind a gap.
+      if (counters.recordsFailed > 0) break
     }
-    await sender.finish()
+    await producer.flush()
   } catch (error) {
-    if (sender.acknowledged === 0) throw error
+    // A line that does not parse leaves those before it to be written.
+    await producer.close().catch(() => undefined)
+    if (counters.recordsSent === 0) throw error
     throw new CliError({
       ...reportOf(error),
-      why: `${sender.acknowledged} records were written before that`,
+      why: `${counters.recordsSent} records were written before that`,
       exitCode: exitCodes.partial,
     })
-  } finally {
-    clearTimeout(linger)
   }
-  return sender.acknowledged
+  return counters.recordsSent
 }
 
 function parse(options: ProduceOptions): Parsed {
@@ -126,6 +120,6 @@ function parse(options: ProduceOptions): Parsed {
     codec: oneOf('--compression', options.compression, codecs),
     level:
       options.level === undefined ? undefined : wholeNumber('--level', options.level, -131_072),
-    batchBytes: wholeNumber('--batch-bytes', options.batchBytes, 1),
+    batchBytes: wholeNumber('--batch-bytes', options.batchBytes, batchBytesMin),
   }
 }

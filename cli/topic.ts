@@ -1,12 +1,12 @@
 import { uuidToText } from '../base/uuid.ts'
 import type { Admin, ConfigEntry } from '../client/admin.ts'
-import { connect } from '../client/client.ts'
 import type { TopicMetadata } from '../client/cluster.ts'
 import { KafkaError } from '../client/errors.ts'
 import { specialTimestamp } from '../client/special-timestamp.ts'
+import { openKafka } from './client.ts'
 import { confirmed } from './confirmation.ts'
 import { CliError } from './errors.ts'
-import { bootstrapOf, keyValues, wholeNumber, type GlobalOptions } from './options.ts'
+import { keyValues, wholeNumber, type GlobalOptions } from './options.ts'
 import { formatJson, formatTable, writeOut } from './output.ts'
 
 export interface CreateOptions extends GlobalOptions {
@@ -142,12 +142,8 @@ async function withAdmin(
   options: GlobalOptions,
   work: (admin: Admin) => Promise<void>,
 ): Promise<void> {
-  const client = await connect({ brokers: bootstrapOf(options, process.env) })
-  try {
-    await work(client.admin)
-  } finally {
-    await client.close()
-  }
+  await using kafka = await openKafka(options)
+  await work(kafka.admin())
 }
 
 /** An outcome is data for a script, and news for a person. */

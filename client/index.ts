@@ -1,4 +1,3 @@
-export { connect, Client, type ConnectOptions } from './client.ts'
 export { specialTimestamp } from './special-timestamp.ts'
 export {
   Admin,
@@ -47,7 +46,6 @@ export {
   type TopicOptions,
   type TopicPartition,
 } from './topic.ts'
-export type { FetchedPartition, FetchOptions, FetchPosition } from './fetcher.ts'
 export {
   BatchError,
   type FailedMessage,
@@ -58,7 +56,6 @@ export type { HeadersInput, PlainHeader } from './producer/headers.ts'
 export type { Partitioner, ProducerOptions, RecordToPlace } from './producer/options.ts'
 export { Producer, type Message } from './producer/producer.ts'
 export { murmur2, partitionOfKey, StickyPartitioner } from './partitioner.ts'
-export type { Acks, BatchToProduce, ProducedBatch } from './producer.ts'
 export {
   BatchBuilder,
   type BatchBuilderOptions,

@@ -1,9 +1,10 @@
 import type { Clock, Timers } from '../../base/env.ts'
-import type { Client } from '../../client/client.ts'
 import { KafkaError } from '../../client/errors.ts'
 import type { GroupDescription } from '../../client/group-admin.ts'
-import { BatchBuilder, type RecordHeaderInput } from '../../protocol/records/builder.ts'
-import { StickyPartitioner } from '../../client/partitioner.ts'
+import type { Kafka } from '../../client/kafka.ts'
+import type { Producer } from '../../client/producer/producer.ts'
+import { fetchRecords } from '../../client/fetcher.ts'
+import { topic } from '../../client/topic.ts'
 import { specialTimestamp } from '../../client/special-timestamp.ts'
 import type { Broker } from '../broker.ts'
 import type { Fault } from './faults.ts'
@@ -47,11 +48,10 @@ export interface GroupWait extends WaitOptions {
 export interface TestBrokerParts {
   readonly process: BrokerProcess
   readonly broker: Broker | undefined
-  readonly client: Client
+  readonly kafka: Kafka
   readonly topics: Readonly<Record<string, TestTopic>>
   readonly clock: Clock
   readonly timers: Timers
-  readonly random: { fraction(): number }
 }
 
 const waitMsDefault = 5000
@@ -73,6 +73,7 @@ export class TestBroker implements AsyncDisposable {
   /** Undefined in a worker. */
   readonly broker: Broker | undefined
   readonly #parts: TestBrokerParts
+  #producer: Producer | undefined
   #stopping: Promise<void> | undefined
 
   constructor(parts: TestBrokerParts) {
@@ -83,50 +84,42 @@ export class TestBroker implements AsyncDisposable {
     this.#parts = parts
   }
 
-  async createTopic(name: string, topic: TestTopic = 1): Promise<void> {
+  async createTopic(name: string, shape: TestTopic = 1): Promise<void> {
     const { partitions = 1, configs = {} } =
-      typeof topic === 'number' ? { partitions: topic } : topic
-    await this.#parts.client.admin.createTopic({ name, partitions, configs })
+      typeof shape === 'number' ? { partitions: shape } : shape
+    await this.#parts.kafka.admin().createTopic({ name, partitions, configs })
   }
 
   /** Resolves when all messages are written. */
-  async produce(topic: string, messages: readonly TestMessage[]): Promise<void> {
-    const { client, clock } = this.#parts
-    const { partitions } = await client.topicToProduce(topic)
-    const partitioner = new StickyPartitioner({
-      random: { ...this.#parts.random, bytes: () => Buffer.alloc(0) },
-      partitionCount: partitions.length,
-      switchBytes: 1,
-    })
-    const batches = new Map<number, BatchBuilder>()
-    for (const message of messages) {
-      const key = typeof message.key === 'string' ? Buffer.from(message.key) : (message.key ?? null)
-      const partition = message.partition ?? partitioner.partitionOf(key, 1)
-      const batch = batches.get(partition) ?? new BatchBuilder()
-      batches.set(partition, batch)
-      const timestampMs = message.timestampMs ?? clock.wallMs()
-      batch.append(key, valueBytes(message.value), headersOf(message), timestampMs)
-    }
-    await Promise.all(
-      [...batches].map(([partition, batch]) =>
-        client.produce({ topic, partition, batch: batch.finish(), acks: -1 }),
-      ),
+  async produce(name: string, messages: readonly TestMessage[]): Promise<void> {
+    this.#producer ??= this.#parts.kafka.producer()
+    await this.#producer.sendBatch(
+      topic(name),
+      messages.map(({ key, value, headers = {}, partition, timestampMs }) => ({
+        key: key === null || key === undefined ? null : Buffer.from(key),
+        value: valueBytes(value),
+        headers,
+        partition,
+        timestamp: timestampMs,
+      })),
     )
   }
 
   /** Everything in the topic, by partition and offset. */
-  async records(topic: string): Promise<TestRecord[]> {
-    const { client } = this.#parts
-    const { partitions } = await client.admin.describeTopic(topic)
+  async records(name: string): Promise<TestRecord[]> {
+    const { kafka } = this.#parts
+    const admin = kafka.admin()
+    const { partitions } = await admin.describeTopic(name)
     const indexes = partitions.map(({ index }) => index)
-    const starts = await client.admin.listOffsets(topic, indexes, specialTimestamp.earliest)
-    const ends = await client.admin.listOffsets(topic, indexes, specialTimestamp.latest)
+    const starts = await admin.listOffsets(name, indexes, specialTimestamp.earliest)
+    const ends = await admin.listOffsets(name, indexes, specialTimestamp.latest)
     const records: TestRecord[] = []
     for (const [at, partition] of indexes.entries()) {
       const end = ends[at]?.offset ?? 0
       let offset = starts[at]?.offset ?? 0
       while (offset < end) {
-        const [fetched] = await client.fetch([{ topic, partition, offset }], fetchOptions)
+        const place = { topic: name, partition, offset }
+        const [fetched] = await fetchRecords(kafka.cluster, [place], fetchOptions)
         if (fetched === undefined) break
         for (const record of fetched.records()) records.push(testRecord(partition, record))
         offset = fetched.nextOffset
@@ -137,12 +130,12 @@ export class TestBroker implements AsyncDisposable {
 
   /** Resolves with all records as soon as there are `count`. Rejects with an error that lists what did arrive. */
   async waitForMessages(
-    topic: string,
+    name: string,
     options: WaitOptions & { readonly count: number },
   ): Promise<TestRecord[]> {
     let found: TestRecord[] = []
     const arrived = await this.#until(options, async () => {
-      found = await this.#recordsIfAny(topic)
+      found = await this.#recordsIfAny(name)
       return found.length >= options.count
     })
     if (arrived) return found
@@ -150,13 +143,13 @@ export class TestBroker implements AsyncDisposable {
       ({ partition, offset, key, value }) => `  ${partition}/${offset} ${key}: ${value}`,
     )
     throw new Error(
-      `${found.length} of ${options.count} messages are in ${topic}:\n${list.join('\n')}`,
+      `${found.length} of ${options.count} messages are in ${name}:\n${list.join('\n')}`,
     )
   }
 
   /** Resolves when the group is as it should be. Rejects with an error that says how it is. */
   async waitForGroup(id: string, options: GroupWait = {}): Promise<GroupDescription> {
-    const { groups } = this.#parts.client.admin
+    const { groups } = this.#parts.kafka.admin()
     const { state = 'Stable', members, lag } = options
     let group: GroupDescription | undefined
     let behind = 0
@@ -193,10 +186,11 @@ export class TestBroker implements AsyncDisposable {
   /** As it was at the start: the same topics, empty, with new ids; no groups, no faults. Members have to join anew. */
   async reset(): Promise<void> {
     await this.clearFaults()
-    const { client, topics } = this.#parts
-    const { topics: present } = await client.admin.describe(null)
-    await Promise.all([...present.keys()].map((name) => client.admin.deleteTopic(name)))
-    await Promise.all(Object.entries(topics).map(([name, topic]) => this.createTopic(name, topic)))
+    const { kafka, topics } = this.#parts
+    const admin = kafka.admin()
+    const { topics: present } = await admin.describe(null)
+    await Promise.all([...present.keys()].map((name) => admin.deleteTopic(name)))
+    await Promise.all(Object.entries(topics).map(([name, shape]) => this.createTopic(name, shape)))
   }
 
   /** Stops the broker and removes its data. */
@@ -210,13 +204,13 @@ export class TestBroker implements AsyncDisposable {
   }
 
   async #stop(): Promise<void> {
-    await this.#parts.client.close()
+    await this.#parts.kafka.close()
     await this.#parts.process.stop()
   }
 
-  async #recordsIfAny(topic: string): Promise<TestRecord[]> {
+  async #recordsIfAny(name: string): Promise<TestRecord[]> {
     try {
-      return await this.records(topic)
+      return await this.records(name)
     } catch (error) {
       if (error instanceof KafkaError && error.code === 'UNKNOWN_TOPIC_OR_PARTITION') return []
       throw error
@@ -236,13 +230,10 @@ export class TestBroker implements AsyncDisposable {
   }
 }
 
-function valueBytes(value: unknown): string | Uint8Array | null {
-  if (value === null || typeof value === 'string' || value instanceof Uint8Array) return value
-  return JSON.stringify(value)
-}
-
-function headersOf(message: TestMessage): RecordHeaderInput[] {
-  return Object.entries(message.headers ?? {}).map(([key, value]) => ({ key, value }))
+function valueBytes(value: unknown): Buffer | null {
+  if (value === null) return null
+  if (value instanceof Uint8Array) return Buffer.from(value)
+  return Buffer.from(typeof value === 'string' ? value : JSON.stringify(value))
 }
 
 function testRecord(

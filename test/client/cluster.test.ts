@@ -2,14 +2,13 @@ import t from 'tap'
 import { Admin } from '../../client/admin.ts'
 import { Cluster, parseAddress } from '../../client/cluster.ts'
 import { fetchRecords } from '../../client/fetcher.ts'
-import { produceBatch } from '../../client/producer.ts'
+import { specialTimestamp } from '../../client/special-timestamp.ts'
 import { Simulation } from '../../base/simulated/simulated-env.ts'
 import { CreateTopics } from '../../protocol/messages/create-topics.ts'
 import { ApiVersions } from '../../protocol/messages/api-versions.ts'
 import { Fetch } from '../../protocol/messages/fetch.ts'
 import { ListOffsets } from '../../protocol/messages/list-offsets.ts'
 import { Metadata } from '../../protocol/messages/metadata.ts'
-import { Produce } from '../../protocol/messages/produce.ts'
 import { BatchBuilder } from '../../protocol/records/builder.ts'
 import { controlBatch } from '../../protocol/records/control.ts'
 import { patchBatch } from '../../protocol/records/batch.ts'
@@ -18,7 +17,7 @@ import { testSeed } from '../support/seeded-random.ts'
 import { FakeBroker, type Reaction, type ReceivedRequest } from './fake-broker.ts'
 
 const topicId = '1234567890abcdef1234567890abcdef'
-const served = [ApiVersions, Metadata, Produce, Fetch, ListOffsets, CreateTopics] as const
+const served = [ApiVersions, Metadata, Fetch, ListOffsets, CreateTopics] as const
 
 /** Two brokers, 1 and 2, on ports 9001 and 9002; `leader` leads the one partition of `orders`. */
 class World {
@@ -111,133 +110,20 @@ function batchOf(...values: string[]): Buffer {
   return builder.finish()
 }
 
-function produced(errorCode: number, baseOffset = 7): Reaction {
-  const partitionResponses = [{ index: 0, errorCode, baseOffset }]
-  return { response: { responses: [{ name: 'orders', topicId, partitionResponses }] } }
+function listed(errorCode: number): Reaction {
+  const partitions = [{ partitionIndex: 0, errorCode, timestamp: -1, offset: 7 }]
+  return { response: { topics: [{ name: 'orders', partitions }] } }
 }
-
-t.test('produce: goes to the leader, by topic id', async (t) => {
-  const w = await world()
-  w.leader = 2
-  w.react = () => produced(0)
-  const batch = batchOf('a')
-  const answer = await w.simulation.until(
-    produceBatch(w.cluster, { topic: 'orders', partition: 0, batch, acks: -1 }),
-  )
-  t.same(answer, { baseOffset: 7, logAppendTimeMs: -1 })
-  t.same(w.asked(Produce), [2])
-  const { version, request } = w.received.at(-1)!.received
-  t.equal(version, Produce.versions[1])
-  t.match(request, { acks: -1, topicData: [{ topicId }] })
-  t.same(request.topicData[0].partitionData[0].records, batch)
-})
-
-t.test('produce: a topic without an id is named, in the last version that can', async (t) => {
-  const w = await world()
-  w.id = '0'.repeat(32)
-  w.react = () => produced(0)
-  await w.simulation.until(
-    produceBatch(w.cluster, { topic: 'orders', partition: 0, batch: batchOf('a'), acks: 1 }),
-  )
-  t.match(w.received.at(-1)!.received, {
-    version: 12,
-    request: { acks: 1, topicData: [{ name: 'orders' }] },
-  })
-})
-
-t.test('produce: when the leader moved, the new one is found', async (t) => {
-  const w = await world()
-  w.react = (broker) => {
-    if (broker === 2) return produced(0, 42)
-    w.leader = 2
-    return produced(6, -1)
-  }
-  const answer = await w.simulation.until(
-    produceBatch(w.cluster, { topic: 'orders', partition: 0, batch: batchOf('a'), acks: -1 }),
-  )
-  t.equal(answer.baseOffset, 42)
-  t.same(w.asked(Produce), [1, 2])
-})
-
-t.test('produce: a connection that breaks is made again and the same bytes are sent', async (t) => {
-  const w = await world()
-  let attempts = 0
-  w.react = () => (++attempts < 3 ? 'close' : produced(0))
-  const batch = batchOf('a')
-  await w.simulation.until(
-    produceBatch(w.cluster, { topic: 'orders', partition: 0, batch, acks: -1 }),
-  )
-  const sent = w.received.filter(({ received }) => received.api === Produce)
-  t.equal(sent.length, 3)
-  for (const { received } of sent)
-    t.same(received.request.topicData[0].partitionData[0].records, batch)
-})
-
-t.test(
-  'produce: an error that time does not heal is thrown at once, with the record at fault',
-  async (t) => {
-    const w = await world()
-    w.react = () => ({
-      response: {
-        responses: [
-          {
-            name: 'orders',
-            topicId,
-            partitionResponses: [
-              {
-                index: 0,
-                errorCode: 87,
-                baseOffset: -1,
-                recordErrors: [{ batchIndex: 0, batchIndexErrorMessage: 'no key' }],
-                errorMessage: 'One is bad',
-              },
-            ],
-          },
-        ],
-      },
-    })
-    const sent = produceBatch(w.cluster, {
-      topic: 'orders',
-      partition: 0,
-      batch: batchOf('a'),
-      acks: -1,
-    })
-    await t.rejects(w.simulation.until(sent), {
-      code: 'INVALID_RECORD',
-      message: /orders-0: no key/,
-      retriable: false,
-    })
-    t.equal(w.asked(Produce).length, 1)
-  },
-)
-
-t.test('produce: acks=0 does not wait', async (t) => {
-  const w = await world()
-  const sent = produceBatch(w.cluster, {
-    topic: 'orders',
-    partition: 0,
-    batch: batchOf('a'),
-    acks: 0,
-  })
-  t.equal((await w.simulation.until(sent)).baseOffset, -1)
-  await w.simulation.run(w.env.clock.monotonicMs() + 1000)
-  t.same(w.asked(Produce), [1])
-})
 
 t.test('retries: end when the time of the call is over, with the last error', async (t) => {
   const w = await world()
-  w.react = () => produced(6, -1)
+  w.react = () => listed(6)
   const startMs = w.env.clock.monotonicMs()
-  const sent = produceBatch(w.cluster, {
-    topic: 'orders',
-    partition: 0,
-    batch: batchOf('a'),
-    acks: -1,
-  })
-  await t.rejects(w.simulation.until(sent), { code: 'NOT_LEADER_OR_FOLLOWER' })
+  const asked = new Admin(w.cluster).listOffsets('orders', [0], specialTimestamp.latest)
+  await t.rejects(w.simulation.until(asked), { code: 'NOT_LEADER_OR_FOLLOWER' })
   const tookMs = w.env.clock.monotonicMs() - startMs
   t.ok(tookMs > 8000 && tookMs <= 10_000, `${tookMs} ms`)
-  t.ok(w.asked(Produce).length < 40, 'with growing pauses')
+  t.ok(w.asked(ListOffsets).length < 40, 'with growing pauses')
 })
 
 t.test('cluster: a partition that is not there, and a topic that is not there', async (t) => {
@@ -383,17 +269,16 @@ t.test(
   'cluster: fetches have a connection of their own, so that requests do not wait behind them',
   async (t) => {
     const w = await world()
-    w.react = (_broker, { api }) => (api === Fetch ? 'silence' : produced(0))
+    w.react = (_broker, { api }) => (api === Fetch ? 'silence' : listed(0))
     const waiting = fetchRecords(w.cluster, [{ topic: 'orders', partition: 0, offset: 1 }], options)
     waiting.catch(() => undefined)
     await w.simulation.run(w.env.clock.monotonicMs() + 100)
-    await w.simulation.until(
-      produceBatch(w.cluster, { topic: 'orders', partition: 0, batch: batchOf('a'), acks: -1 }),
-    )
-    const [fetch, produce] = [Fetch, Produce].map(
+    const admin = new Admin(w.cluster)
+    await w.simulation.until(admin.listOffsets('orders', [0], specialTimestamp.latest))
+    const [fetch, request] = [Fetch, ListOffsets].map(
       (api) => w.received.find(({ received }) => received.api === api)!.received.socket,
     )
-    t.not(fetch, produce)
+    t.not(fetch, request)
     await w.cluster.close()
     await t.rejects(w.simulation.until(waiting), { code: 'CLOSED' })
   },

@@ -1,6 +1,6 @@
 import t from 'tap'
 import { startBroker, type TestBroker } from '../../../broker/testing.ts'
-import { connect } from '../../../client/client.ts'
+import { Kafka } from '../../../client/kafka.ts'
 
 const kinds = ['inline', 'worker'] as const
 
@@ -85,11 +85,7 @@ t.test('test broker: a worker whose broker does not start says why', async (t) =
 })
 
 async function topicIds(server: TestBroker): Promise<Map<string, string>> {
-  const client = await connect({ brokers: server.brokers })
-  try {
-    const { topics } = await client.admin.describe(null)
-    return new Map([...topics.values()].map(({ name, id }) => [name, id]))
-  } finally {
-    await client.close()
-  }
+  await using kafka = new Kafka({ brokers: server.brokers })
+  const { topics } = await kafka.admin().describe(null)
+  return new Map([...topics.values()].map(({ name, id }) => [name, id]))
 }
