@@ -1,7 +1,6 @@
 import { ProtocolError } from './bytes/protocol-error.ts'
 import { Reader, responseBudget } from './bytes/reader.ts'
 import { Writer } from './bytes/writer.ts'
-import { apis } from './apis.ts'
 import type { AnyApi, RequestInputOf, ResponseInputOf, ResponseOf } from './schema/api.ts'
 
 /**
@@ -10,15 +9,6 @@ import type { AnyApi, RequestInputOf, ResponseInputOf, ResponseOf } from './sche
  *
  * The size does not count itself. The client id keeps its int16 length in v2 too.
  */
-export interface RequestHeader {
-  readonly apiKey: number
-  readonly apiVersion: number
-  readonly correlationId: number
-  readonly clientId: string | null
-  /** Whether the request and its response use compact lengths and tagged fields. */
-  readonly flexible: boolean
-}
-
 const sizeBytes = 4
 /** A client finds out with ApiVersions what the broker speaks: it must understand any answer to that. */
 const apiVersionsKey = 18
@@ -29,18 +19,6 @@ export function requestHeaderVersion(api: AnyApi, version: number): 1 | 2 {
 
 export function responseHeaderVersion(api: AnyApi, version: number): 0 | 1 {
   return version >= api.flexible && api.key !== apiVersionsKey ? 1 : 0
-}
-
-/** Leaves the reader at the body. Keys and versions that are not known here are not refused: the caller knows better. */
-export function decodeRequestHeader(reader: Reader): RequestHeader {
-  const apiKey = reader.int16()
-  const apiVersion = reader.int16()
-  const correlationId = reader.int32()
-  const clientId = reader.nullableString()
-  const api = apis.get(apiKey)
-  const flexible = api !== undefined && apiVersion >= api.flexible
-  if (flexible) reader.skipTags()
-  return { apiKey, apiVersion, correlationId, clientId, flexible }
 }
 
 /** The whole frame, with its size in front. Throws `EncodeError`. */

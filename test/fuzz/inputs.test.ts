@@ -2,7 +2,7 @@ import t from 'tap'
 
 import { apis } from '../../protocol/apis.ts'
 import { Reader } from '../../protocol/bytes/reader.ts'
-import { decodeRequestHeader } from '../../protocol/headers.ts'
+import { decodeRequestHeader } from '../../protocol/request-header.ts'
 import { Random } from '../clients/random.ts'
 import { InputGenerator } from './inputs.ts'
 import { SiteEncoder } from './site-encoder.ts'

@@ -3,13 +3,13 @@ import { ProtocolError } from '../../protocol/bytes/protocol-error.ts'
 import { Reader } from '../../protocol/bytes/reader.ts'
 import {
   correlationIdOf,
-  decodeRequestHeader,
   decodeResponse,
   encodeRequest,
   encodeResponse,
   requestHeaderVersion,
   responseHeaderVersion,
 } from '../../protocol/headers.ts'
+import { decodeRequestHeader } from '../../protocol/request-header.ts'
 import { ApiVersions } from '../../protocol/messages/api-versions.ts'
 import { Fetch } from '../../protocol/messages/fetch.ts'
 import { OffsetDelete } from '../../protocol/messages/offset-delete.ts'

@@ -11,12 +11,8 @@ import { ClusterImage } from '../../broker/metadata/image.ts'
 import { Partitions } from '../../broker/replica/partitions.ts'
 import { Reader } from '../../protocol/bytes/reader.ts'
 import type { ErrorInfo } from '../../protocol/errors.ts'
-import {
-  decodeRequestHeader,
-  decodeResponse,
-  encodeRequest,
-  encodeResponse,
-} from '../../protocol/headers.ts'
+import { decodeResponse, encodeRequest, encodeResponse } from '../../protocol/headers.ts'
+import { decodeRequestHeader } from '../../protocol/request-header.ts'
 import type { MetadataRecord } from '../../protocol/metadata-records/records.ts'
 import type { AnyApi, RequestInputOf, ResponseOf } from '../../protocol/schema/api.ts'
 import { defaultLogConfig } from '../../broker/log/log-config.ts'

@@ -5,12 +5,8 @@ import { ProducerIds } from '../../broker/handlers/producer-ids.ts'
 import type { Controller } from '../../controller/controller.ts'
 import { MemoryStore } from '../../controller/store/memory.ts'
 import { Reader } from '../../protocol/bytes/reader.ts'
-import {
-  decodeRequestHeader,
-  decodeResponse,
-  encodeRequest,
-  encodeResponse,
-} from '../../protocol/headers.ts'
+import { decodeResponse, encodeRequest, encodeResponse } from '../../protocol/headers.ts'
+import { decodeRequestHeader } from '../../protocol/request-header.ts'
 import type { AnyApi, RequestInputOf, ResponseOf } from '../../protocol/schema/api.ts'
 import { openController, register } from './controllers.ts'
 import { manualEnv, type ManualEnv } from './manual-env.ts'

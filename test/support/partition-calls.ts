@@ -6,12 +6,8 @@ import type { LogDirectories } from '../../broker/log/log-directories.ts'
 import { Partition } from '../../broker/replica/partition.ts'
 import { Reader } from '../../protocol/bytes/reader.ts'
 import { errors, type ErrorInfo } from '../../protocol/errors.ts'
-import {
-  decodeRequestHeader,
-  decodeResponse,
-  encodeRequest,
-  encodeResponse,
-} from '../../protocol/headers.ts'
+import { decodeResponse, encodeRequest, encodeResponse } from '../../protocol/headers.ts'
+import { decodeRequestHeader } from '../../protocol/request-header.ts'
 import type { AnyApi, RequestInputOf, ResponseOf } from '../../protocol/schema/api.ts'
 import { machine, open, topicId, type Machine } from '../broker/log/log-support.ts'
 
