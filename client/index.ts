@@ -38,6 +38,7 @@ export {
   type SchemaResult,
   type StandardSchema,
 } from './serdes.ts'
+export { openTelemetry, type OpenTelemetryApi, type Telemetry } from './telemetry.ts'
 export {
   topic,
   type HeaderSerdes,

@@ -10,6 +10,7 @@ import { clientError } from './errors.ts'
 import type { ProducerOptions } from './producer/options.ts'
 import { Producer } from './producer/producer.ts'
 import { checkOptions, duration, text, texts, unchecked } from './options.ts'
+import type { Telemetry } from './telemetry.ts'
 import { topic } from './topic.ts'
 
 export interface KafkaOptions {
@@ -28,6 +29,8 @@ export interface KafkaOptions {
   readonly connectionsMaxIdleMs?: number | undefined
   readonly reconnectBackoffMs?: number | undefined
   readonly reconnectBackoffMsMax?: number | undefined
+  /** See `openTelemetry`. */
+  readonly telemetry?: Telemetry | undefined
   readonly env?: Env | undefined
 }
 
@@ -41,6 +44,7 @@ const kafkaRules = {
   connectionsMaxIdleMs: duration(540_000),
   reconnectBackoffMs: duration(50),
   reconnectBackoffMsMax: duration(1000),
+  telemetry: unchecked<Telemetry | undefined>(() => undefined),
   env: unchecked<Env>(createRealEnv),
 }
 
@@ -55,6 +59,7 @@ export interface KafkaHealth extends ClusterHealth {
 export class Kafka implements AsyncDisposable {
   readonly env: Env
   readonly cluster: Cluster
+  readonly #telemetry: Telemetry | undefined
   readonly #producers = new Set<Producer>()
   readonly #consumers = new Set<Consumer>()
   #admin: Admin | undefined
@@ -64,6 +69,7 @@ export class Kafka implements AsyncDisposable {
   constructor(options: KafkaOptions) {
     const checked = checkOptions('Kafka client', options, kafkaRules)
     this.env = checked.env
+    this.#telemetry = checked.telemetry
     this.cluster = new Cluster({ ...checked, retryBootstrap: true })
   }
 
@@ -84,6 +90,7 @@ export class Kafka implements AsyncDisposable {
     const producer: Producer = new Producer({
       cluster,
       options,
+      telemetry: this.#telemetry,
       closed: () => this.#producers.delete(producer),
     })
     this.#producers.add(producer)
@@ -99,6 +106,7 @@ export class Kafka implements AsyncDisposable {
         env,
         cluster,
         deadLetters: this.#deadLetters(),
+        telemetry: this.#telemetry,
         closed: () => this.#consumers.delete(consumer),
       },
       options,

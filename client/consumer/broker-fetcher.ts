@@ -1,3 +1,4 @@
+import { channel } from 'node:diagnostics_channel'
 import type { Env, Timer } from '../../base/env.ts'
 import { zeroUuid } from '../../base/uuid.ts'
 import { Fetch } from '../../protocol/messages/fetch.ts'
@@ -31,6 +32,8 @@ export interface FetchHost {
   failed(broker: number, error: Error, inMs: number): void
 }
 
+/** A message per answer that brought something or nothing: nothing is made when nobody listens. */
+const fetchChannel = channel('millrace:consumer:fetch')
 /** The last version that names topics; from 13 on it is their ids. */
 const lastVersionByName = 12
 const sessionIdNotFound = 70
@@ -85,6 +88,7 @@ export class BrokerFetcher {
         return positioned && !validating && !removed
       })
       if (current.length === 0 || this.#closed) return
+      const startMs = this.#host.env.clock.monotonicMs()
       const response = await this.#send(connection, current, full, bytesMax)
       this.#failures = 0
       if (!this.#accept(response.errorCode, response.sessionId)) return
@@ -94,6 +98,12 @@ export class BrokerFetcher {
           if (asked !== undefined && !this.#closed)
             this.#host.received(this.broker, asked, answer, response.nodeEndpoints)
         }
+      }
+      if (fetchChannel.hasSubscribers) {
+        const durationMs = this.#host.env.clock.monotonicMs() - startMs
+        const bytes = bytesOf(response)
+        const { broker } = this
+        fetchChannel.publish({ broker, partitionCount: current.length, bytes, durationMs })
       }
       this.#waitMs = full && response.responses.length === 0 ? 2 * this.#waitMs : shortWaitMs
     } catch (error) {
@@ -177,4 +187,12 @@ export class BrokerFetcher {
     }
     this.#host.failed(this.broker, error, inMs)
   }
+}
+
+function bytesOf(response: ResponseOf<typeof Fetch>): number {
+  let bytes = 0
+  for (const { partitions } of response.responses) {
+    for (const { records } of partitions) bytes += records?.length ?? 0
+  }
+  return bytes
 }

@@ -1,5 +1,6 @@
 import type { Env, Timer } from '../../base/env.ts'
 import type { Cluster } from '../cluster.ts'
+import type { Telemetry } from '../telemetry.ts'
 import type { TopicPartition } from '../topic.ts'
 import { Assignment, type RebalanceCallbacks } from './assignment.ts'
 import { Commits } from './commits.ts'
@@ -25,6 +26,7 @@ export interface ConsumerDependencies {
   readonly membership?: (listener: MembershipListener) => Membership
   /** For `run` with a dead-letter topic. */
   readonly deadLetters?: DeadLetterSender
+  readonly telemetry?: Telemetry | undefined
   /** Called once, when the consumer is closed. */
   readonly closed?: () => void
 }
@@ -62,6 +64,7 @@ export class Consumer implements AsyncDisposable {
   readonly #membership: Membership | undefined
   readonly #deadLetters: DeadLetterSender | undefined
   readonly #closed: () => void
+  readonly #telemetry: Telemetry | undefined
   readonly #assignment: Assignment
   readonly #board = new StatusBoard()
   readonly #pulse: Pulse = { asked: false, waiting: false }
@@ -79,6 +82,7 @@ export class Consumer implements AsyncDisposable {
     this.#env = env
     this.#settings = settings
     this.#deadLetters = dependencies.deadLetters
+    this.#telemetry = dependencies.telemetry
     this.#closed = dependencies.closed ?? (() => undefined)
     this.#assignment = new Assignment({
       env,
@@ -152,6 +156,7 @@ export class Consumer implements AsyncDisposable {
       group: this.#settings.group,
       deadLetters,
       handler: handler as Handler<AnyRecord>,
+      telemetry: this.#telemetry,
       report: (event) => this.#board.report(event),
     })
     this.#begin(new Topics(list), runner)

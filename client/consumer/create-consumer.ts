@@ -1,6 +1,7 @@
 import type { Env } from '../../base/env.ts'
 import type { Cluster } from '../cluster.ts'
 import { createMembership } from '../group/membership.ts'
+import type { Telemetry } from '../telemetry.ts'
 import { Consumer } from './consumer.ts'
 import type { DeadLetterSender } from './dead-letter.ts'
 import { settingsOf, type ConsumerOptions } from './options.ts'
@@ -9,6 +10,7 @@ export interface ConsumerContext {
   readonly env: Env
   readonly cluster: Cluster
   readonly deadLetters?: DeadLetterSender
+  readonly telemetry?: Telemetry | undefined
   /** Called once, when the consumer is closed. */
   readonly closed?: () => void
 }

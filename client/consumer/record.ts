@@ -33,8 +33,8 @@ export type AnyTopic = Topic<unknown, unknown, unknown>
 /** The record of a topic; of a union of topics the union, told apart by `topic`. */
 export type RecordOf<T> = T extends string
   ? ConsumerRecord<Buffer, Buffer, Record<string, Buffer>, T>
-  : T extends Topic<infer Key, infer Value, infer Headers> & { readonly name: infer Name }
-    ? ConsumerRecord<Key, Value, Headers, Name extends string ? Name : string>
+  : T extends Topic<infer Key, infer Value, infer Headers, infer Name>
+    ? ConsumerRecord<Key, Value, Headers, Name>
     : ConsumerRecord<Buffer, Buffer, Record<string, Buffer>>
 
 /**

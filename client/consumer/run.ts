@@ -8,6 +8,7 @@ import type { Partition } from './partition.ts'
 import type { AnyRecord } from './record.ts'
 import type { RunSettings } from './run-options.ts'
 import type { StatusEvent } from './status.ts'
+import type { Telemetry } from '../telemetry.ts'
 import type { Stream } from './streams.ts'
 
 /** What a handler gets beside the record. */
@@ -27,6 +28,7 @@ export interface RunnerOptions {
   readonly group: string | undefined
   readonly deadLetters: DeadLetterSender | undefined
   readonly handler: Handler<AnyRecord>
+  readonly telemetry: Telemetry | undefined
   readonly report: (event: StatusEvent) => void
 }
 
@@ -221,7 +223,7 @@ export class Runner implements Stream {
     this.#running.add(task)
     let result: unknown
     try {
-      result = this.#options.handler(task.record, task)
+      result = this.#call(task)
     } catch (error) {
       this.#handlerFailed(task, error)
       return
@@ -234,6 +236,12 @@ export class Runner implements Stream {
       () => this.#done(task),
       (error: unknown) => this.#handlerFailed(task, error),
     )
+  }
+
+  #call(task: Task): unknown {
+    const { handler, telemetry, group } = this.#options
+    if (telemetry === undefined) return handler(task.record, task)
+    return telemetry.handling(task.record, () => handler(task.record, task), group)
   }
 
   #done(task: Task): void {

@@ -1,3 +1,4 @@
+import { channel } from 'node:diagnostics_channel'
 import type { MembershipEvent, OffsetAndMetadata } from './membership.ts'
 import type { TopicPartition } from '../topic.ts'
 
@@ -48,6 +49,8 @@ export interface RecordPlace extends TopicPartition {
   readonly offset: number
 }
 
+/** Every event of every consumer: nothing is made when nobody listens. */
+const statusChannel = channel('millrace:consumer:status')
 /** Events that nobody has taken yet are kept up to here; then the oldest go. */
 const keptEventsMax = 1000
 
@@ -57,6 +60,7 @@ export class StatusBoard {
   #closed = false
 
   report(event: StatusEvent): void {
+    if (statusChannel.hasSubscribers) statusChannel.publish(event)
     for (const listener of this.#listeners) listener.push(event)
   }
 

@@ -9,6 +9,7 @@ import { compress } from '../../protocol/records/compression.ts'
 import type { Cluster } from '../cluster.ts'
 import { clientError, KafkaError, orAborted, throwIfAborted } from '../errors.ts'
 import type { Serde } from '../serde.ts'
+import type { Telemetry } from '../telemetry.ts'
 import { noHeaderSerdes, type Topic } from '../topic.ts'
 import type { ProducerBatch } from './batch.ts'
 import { ProducerCore, producerClosed, type ProducerCounters } from './core.ts'
@@ -42,6 +43,7 @@ const turnRecords = 1024
 export class Producer implements AsyncDisposable {
   readonly #core: ProducerCore
   readonly #closed: () => void
+  readonly #telemetry: Telemetry | undefined
   /** The topic used last: most programs use few, and one after the other. */
   #lastName = ''
   #last: TopicWriter | undefined
@@ -51,6 +53,7 @@ export class Producer implements AsyncDisposable {
   constructor(parts: {
     readonly cluster: Cluster
     readonly options: ProducerOptions | undefined
+    readonly telemetry?: Telemetry | undefined
     readonly closed: () => void
   }) {
     const settings = producerSettings(parts.options)
@@ -58,6 +61,7 @@ export class Producer implements AsyncDisposable {
     compress(settings.compression, Buffer.alloc(1), settings.compressionLevel)
     this.#core = new ProducerCore(parts.cluster, settings)
     this.#closed = parts.closed
+    this.#telemetry = parts.telemetry
   }
 
   get counters(): Readonly<ProducerCounters> {
@@ -81,7 +85,7 @@ export class Producer implements AsyncDisposable {
       const timestamp = message.timestamp ?? this.#core.wallMs()
       const key = keyOf(topic, message)
       const value = valueOf(topic, message)
-      const headers = headersOf(topic, message)
+      const headers = headersOf(topic, message, this.#telemetry)
       const { partition } = message
       const batch = writer.ready
         ? writer.append(key, value, headers, timestamp, partition)
@@ -152,7 +156,7 @@ export class Producer implements AsyncDisposable {
     try {
       const key = keyOf(topic, message)
       const value = valueOf(topic, message)
-      const headers = headersOf(topic, message)
+      const headers = headersOf(topic, message, this.#telemetry)
       const timestamp = message.timestamp ?? nowMs
       const { partition } = message
       const batch = writer.ready
@@ -212,7 +216,7 @@ export class Producer implements AsyncDisposable {
     const writer = this.#writer(topic.name)
     const key = keyOf(topic, message)
     const value = valueOf(topic, message)
-    const headers = headersOf(topic, message)
+    const headers = headersOf(topic, message, this.#telemetry)
     const timestamp = message.timestamp ?? this.#core.wallMs()
     const { partition } = message
     const batch = writer.ready
@@ -328,9 +332,12 @@ function valueOf<K, V, H>(topic: Topic<K, V, H>, { value }: Message<K, V, H>): R
 function headersOf<K, V, H>(
   topic: Topic<K, V, H>,
   { headers }: Message<K, V, H>,
+  telemetry: Telemetry | undefined,
 ): readonly RecordHeaderInput[] {
   const plain = headers === undefined && topic.headers === noHeaderSerdes
-  return plain ? noHeaders : encodeHeaders(topic, headers)
+  const own = plain ? noHeaders : encodeHeaders(topic, headers)
+  if (telemetry === undefined) return own
+  return [...own, ...telemetry.sending(topic.name).map(([key, value]) => ({ key, value }))]
 }
 
 /** Throws `KafkaError` of kind "serde". */
