@@ -6,9 +6,17 @@ export type HeaderSerdes = Readonly<Record<string, Serde<unknown>>>
 /** Of a topic whose headers have no types. */
 export const noHeaderSerdes: HeaderSerdes = Object.freeze({})
 
-/** The name of a topic and how its keys, values and headers travel: made once, used by producers and consumers. */
-export interface Topic<Key = Buffer, Value = Buffer, Headers = Record<string, Buffer>> {
-  readonly name: string
+/**
+ * The name of a topic and how its keys, values and headers travel: made once, used by producers and consumers.
+ * The name is part of the type, so that a record of several topics is told apart by its `topic`.
+ */
+export interface Topic<
+  Key = Buffer,
+  Value = Buffer,
+  Headers = Record<string, Buffer>,
+  Name extends string = string,
+> {
+  readonly name: Name
   readonly key: Serde<Key>
   readonly value: Serde<Value>
   /** Only the headers that have a type; others travel as bytes. */
@@ -48,10 +56,12 @@ export interface TopicOptions<Key, Value, H extends HeaderSerdes> {
 const nameBytesMax = 249
 
 /** Describes a topic. Nothing is asked of a broker. */
-export function topic<Key = Buffer, Value = Buffer, H extends HeaderSerdes = HeaderSerdes>(
-  name: string,
-  options: TopicOptions<Key, Value, H> = {},
-): Topic<Key, Value, HeadersOf<H>> {
+export function topic<
+  Key = Buffer,
+  Value = Buffer,
+  H extends HeaderSerdes = HeaderSerdes,
+  Name extends string = string,
+>(name: Name, options: TopicOptions<Key, Value, H> = {}): Topic<Key, Value, HeadersOf<H>, Name> {
   if (!/^[a-zA-Z0-9._-]+$/.test(name) || name.length > nameBytesMax || /^\.{1,2}$/.test(name)) {
     throw new RangeError(
       `"${name}" can't be a topic: letters, digits, ".", "_" and "-", ${nameBytesMax} at most`,
