@@ -6,6 +6,7 @@
  *     00000000000000000042.snapshot   producers as they were before offset 42
  *     <one of these>.deleted          removed file.delete.delay.ms later, or at the next start
  *     <one of these>.cleaned          written by the cleaner, not part of the log yet
+ *     <one of these>.swap             of Kafka only: about to take the place of others (kafka-swap.ts)
  *     00000000000000000042.swap       the cleaned segment 42 takes the place of others (segment-swap.ts)
  *     leader-epoch-checkpoint  partition.metadata
  *     00000000000000000042.summary    what the segment's indexes hold (segment-summary.ts); Kafka ignores it
@@ -24,6 +25,7 @@ const segmentFilePattern = /^(\d{20})\.(log|index|timeindex|txnindex|snapshot|su
 /** What the cleaner's files end with until they are swapped in. */
 export const cleanedSuffix = '.cleaned'
 const swapPattern = /^(\d{20})\.swap$/
+const kafkaSwapPattern = /^\d{20}\.log\.swap$/
 /** A crash in the middle of a delete, or of Kafka's cleaner, leaves these. */
 const leftoverPattern = /^\d{20}\.[a-z]+\.(deleted|cleaned|swap|tmp)$|\.tmp$/
 const partitionPattern = /^([a-zA-Z0-9._-]{1,249})-(0|[1-9]\d{0,9})$/
@@ -85,6 +87,11 @@ export function isLeftoverFileName(name: string): boolean {
 /** Says which segments a cleaned one replaces. */
 export function swapFileName(baseOffset: number): string {
   return `${segmentFileName(baseOffset, 'log').slice(0, -'.log'.length)}.swap`
+}
+
+/** A segment with which Kafka's cleaner was about to replace others: they may be gone already. */
+export function isKafkaSwapFileName(name: string): boolean {
+  return kafkaSwapPattern.test(name)
 }
 
 export function isSwapFileName(name: string): boolean {

@@ -1,6 +1,7 @@
 /** The segments of one log as files: which there are, which are not synced yet, which go away. */
 import { StorageError } from '../../base/env.ts'
 import { findBatchEndingAfter } from './batch-cursor.ts'
+import { completeKafkaSwaps } from './kafka-swap.ts'
 import {
   isLeftoverFileName,
   parseSegmentFileName,
@@ -35,7 +36,8 @@ export class LogFiles {
     this.#owner = owner
     const baseOffsets: number[] = []
     const snapshotOffsets: number[] = []
-    for (const name of completeSwaps(disk, owner.path)) {
+    const names = completeSwaps(disk, owner.path)
+    for (const name of completeKafkaSwaps(owner.resources, owner.path, names)) {
       const file = parseSegmentFileName(name)
       if (file?.kind === 'log') baseOffsets.push(file.baseOffset)
       else if (file?.kind === 'snapshot') snapshotOffsets.push(file.baseOffset)
