@@ -11,6 +11,9 @@ export interface Env {
   readonly random: Random
 }
 
+/** Enough for clients: they keep nothing. */
+export type ClientEnv = Omit<Env, 'disk'>
+
 export interface Clock {
   /** Milliseconds since 1970. May jump in either direction: for record timestamps and retention only. */
   wallMs(): number

@@ -1,4 +1,4 @@
-import type { Env } from '../base/env.ts'
+import type { ClientEnv } from '../base/env.ts'
 import type { Uuid } from '../base/uuid.ts'
 import { Metadata } from '../protocol/messages/metadata.ts'
 import type { ResponseOf } from '../protocol/schema/api.ts'
@@ -7,7 +7,7 @@ import { KafkaError, clientError, refusal, throwIfRefused } from './errors.ts'
 import { Backoff, retry } from './retry.ts'
 
 export interface ClusterOptions {
-  readonly env: Env
+  readonly env: ClientEnv
   /** "host:port" of some brokers; the others are learnt from them. */
   readonly brokers: readonly string[]
   readonly clientId: string
@@ -134,7 +134,7 @@ export class Cluster {
     if (this.#bootstrap.length === 0) throw new RangeError('At least one broker is needed')
   }
 
-  get env(): Env {
+  get env(): ClientEnv {
     return this.#options.env
   }
 

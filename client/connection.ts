@@ -1,5 +1,5 @@
 import { assert } from '../base/assert.ts'
-import { NetworkError, type Env, type Socket, type Timer } from '../base/env.ts'
+import { NetworkError, type ClientEnv, type Socket, type Timer } from '../base/env.ts'
 import type { Writer } from '../protocol/bytes/writer.ts'
 import { AnswerFrames } from './answer-frames.ts'
 import { correlationIdOf, decodeResponse, encodeRequest } from '../protocol/headers.ts'
@@ -8,7 +8,7 @@ import type { AnyApi, RequestInputOf, ResponseOf } from '../protocol/schema/api.
 import { aborted, clientError, orAborted, refusal, unreachable, type KafkaError } from './errors.ts'
 
 export interface ConnectionOptions {
-  readonly env: Env
+  readonly env: ClientEnv
   readonly host: string
   readonly port: number
   /** Brokers log it and count by it. */

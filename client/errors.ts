@@ -12,7 +12,11 @@ export type KafkaErrorCode =
   | 'UNSUPPORTED_API'
   | 'PROTOCOL'
   | 'CORRUPT_DATA'
+  | 'LOG_TRUNCATION'
   | 'SERDE'
+  | 'NO_GROUP'
+  | 'NO_OFFSET'
+  | 'NOT_ASSIGNED'
   | 'UNKNOWN_PARTITION'
   | 'RECORD_TOO_LARGE'
   | 'PARTIAL_FAILURE'
@@ -76,6 +80,8 @@ const kinds: Readonly<Record<string, KafkaErrorKind>> = {
   INVALID_TOPIC_EXCEPTION: 'config',
   INVALID_CONFIG: 'config',
   INVALID_GROUP_ID: 'config',
+  NO_GROUP: 'config',
+  NO_OFFSET: 'config',
   ABORTED: 'aborted',
   CLOSED: 'closed',
   TOPIC_AUTHORIZATION_FAILED: 'auth',
@@ -88,6 +94,7 @@ const kinds: Readonly<Record<string, KafkaErrorKind>> = {
   INVALID_PRODUCER_EPOCH: 'fenced',
   PRODUCER_FENCED: 'fenced',
   FENCED_INSTANCE_ID: 'fenced',
+  NOT_ASSIGNED: 'fenced',
   FENCED_MEMBER_EPOCH: 'fenced',
   STALE_MEMBER_EPOCH: 'fenced',
 }

@@ -1,5 +1,5 @@
-import type { Env } from '../base/env.ts'
-import { createRealEnv } from '../base/real/real-env.ts'
+import type { ClientEnv } from '../base/env.ts'
+import { createClientEnv } from '../base/real/client-env.ts'
 import { Admin } from './admin.ts'
 import { Cluster, type ClusterHealth } from './cluster.ts'
 import type { Consumer } from './consumer/consumer.ts'
@@ -31,7 +31,7 @@ export interface KafkaOptions {
   readonly reconnectBackoffMsMax?: number | undefined
   /** See `openTelemetry`. */
   readonly telemetry?: Telemetry | undefined
-  readonly env?: Env | undefined
+  readonly env?: ClientEnv | undefined
 }
 
 const kafkaRules = {
@@ -45,7 +45,7 @@ const kafkaRules = {
   reconnectBackoffMs: duration(50),
   reconnectBackoffMsMax: duration(1000),
   telemetry: unchecked<Telemetry | undefined>(() => undefined),
-  env: unchecked<Env>(createRealEnv),
+  env: unchecked<ClientEnv>(createClientEnv),
 }
 
 export interface KafkaHealth extends ClusterHealth {
@@ -57,7 +57,7 @@ export interface KafkaHealth extends ClusterHealth {
  * share what is known of the cluster; `close` ends them all, and so does `await using`.
  */
 export class Kafka implements AsyncDisposable {
-  readonly env: Env
+  readonly env: ClientEnv
   readonly cluster: Cluster
   readonly #telemetry: Telemetry | undefined
   readonly #producers = new Set<Producer>()

@@ -1,11 +1,11 @@
-import type { Env } from '../base/env.ts'
+import type { ClientEnv } from '../base/env.ts'
 import { KafkaError, orAborted, throwIfAborted } from './errors.ts'
 
 const backoffMsMin = 20
 const backoffMsMax = 1000
 
 export interface RetryOptions {
-  readonly env: Env
+  readonly env: ClientEnv
   /** From the first attempt; then the last error is thrown. */
   readonly timeoutMs: number
   /** Called between attempts, to forget what may have been wrong. */
@@ -33,7 +33,7 @@ export async function retry<T>(options: RetryOptions, attempt: () => Promise<T>)
 }
 
 /** Keeps the process alive: somebody waits. Rejects when the signal fires. */
-export async function sleep(env: Env, delayMs: number, signal?: AbortSignal): Promise<void> {
+export async function sleep(env: ClientEnv, delayMs: number, signal?: AbortSignal): Promise<void> {
   let cancel = (): void => undefined
   const slept = new Promise<void>((resolve) => {
     const timer = env.timers.after(delayMs, resolve, { holdsProcess: true })
@@ -48,12 +48,12 @@ export async function sleep(env: Env, delayMs: number, signal?: AbortSignal): Pr
 
 /** Waits that grow: 1, 2, 4, ... times the least, up to the most, each off by up to a fifth (Kafka's ExponentialBackoff). */
 export class Backoff {
-  readonly #env: Env
+  readonly #env: ClientEnv
   readonly #minMs: number
   readonly #maxMs: number
   #failures = 0
 
-  constructor(env: Env, { minMs, maxMs }: { minMs: number; maxMs: number }) {
+  constructor(env: ClientEnv, { minMs, maxMs }: { minMs: number; maxMs: number }) {
     this.#env = env
     this.#minMs = minMs
     this.#maxMs = maxMs

@@ -1,4 +1,4 @@
-import type { Env, Timer } from '../../base/env.ts'
+import type { ClientEnv, Timer } from '../../base/env.ts'
 import { KafkaError } from '../errors.ts'
 import type { TopicPartition } from '../topic.ts'
 import type { Commits } from './commits.ts'
@@ -24,7 +24,7 @@ type Callbacks = Partial<
 >
 
 export interface AssignmentOptions {
-  readonly env: Env
+  readonly env: ClientEnv
   readonly report: (event: StatusEvent) => void
   readonly revokeTimeoutMs: number
   readonly engine: () => FetchEngine

@@ -1,5 +1,5 @@
 import { channel } from 'node:diagnostics_channel'
-import type { Env, Timer } from '../../base/env.ts'
+import type { ClientEnv, Timer } from '../../base/env.ts'
 import { zeroUuid } from '../../base/uuid.ts'
 import { Fetch } from '../../protocol/messages/fetch.ts'
 import type { ResponseOf } from '../../protocol/schema/api.ts'
@@ -16,7 +16,7 @@ export type Endpoints = ResponseOf<typeof Fetch>['nodeEndpoints']
 
 /** What a fetcher needs of the engine. */
 export interface FetchHost {
-  readonly env: Env
+  readonly env: ClientEnv
   readonly cluster: Cluster
   readonly settings: FetchSettings
   /** Another consumer's fetch would keep ours waiting. */

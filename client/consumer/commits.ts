@@ -1,11 +1,12 @@
-import type { Env, Timer } from '../../base/env.ts'
+import type { ClientEnv, Timer } from '../../base/env.ts'
+import { throwIfAborted } from '../errors.ts'
 import { noGroup } from './failures.ts'
 import type { Membership, OffsetAndMetadata } from './membership.ts'
 import type { Partition } from './partition.ts'
 import type { StatusEvent } from './status.ts'
 
 export interface CommitsOptions {
-  readonly env: Env
+  readonly env: ClientEnv
   readonly membership: Membership | undefined
   /** undefined: never by itself. */
   readonly intervalMs: number | undefined
@@ -80,7 +81,7 @@ export class Commits {
   ): Promise<void> {
     const { membership, report } = this.#options
     if (membership === undefined) throw noGroup()
-    signal?.throwIfAborted()
+    throwIfAborted('commit', signal)
     if (offsets.length === 0) return
     await membership.commit(offsets, signal === undefined ? {} : { signal })
     for (const { topic, partition: index, offset } of offsets) {

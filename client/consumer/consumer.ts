@@ -1,4 +1,4 @@
-import type { Env, Timer } from '../../base/env.ts'
+import type { ClientEnv, Timer } from '../../base/env.ts'
 import type { Cluster } from '../cluster.ts'
 import type { Telemetry } from '../telemetry.ts'
 import type { TopicPartition } from '../topic.ts'
@@ -19,7 +19,7 @@ import { BatchStream, RecordStream, type Pulse, type Stream, type StreamHost } f
 import { Topics, type Subscribable, type SubscribedRecord } from './subscription.ts'
 
 export interface ConsumerDependencies {
-  readonly env: Env
+  readonly env: ClientEnv
   readonly cluster: Cluster
   readonly settings: ConsumerSettings
   /** Makes the consumer a member of its group. Called once, at the first need. */
@@ -57,7 +57,7 @@ const pulseMsMax = 1000
  * What was processed is committed, and nothing else: whoever asks for the next one says that the last is done.
  */
 export class Consumer implements AsyncDisposable {
-  readonly #env: Env
+  readonly #env: ClientEnv
   readonly #settings: ConsumerSettings
   readonly #engine: FetchEngine
   readonly #commits: Commits

@@ -1,4 +1,4 @@
-import type { Env } from '../../base/env.ts'
+import type { ClientEnv } from '../../base/env.ts'
 import type { Cluster } from '../cluster.ts'
 import { createMembership } from '../group/membership.ts'
 import type { Telemetry } from '../telemetry.ts'
@@ -7,7 +7,7 @@ import type { DeadLetterSender } from './dead-letter.ts'
 import { settingsOf, type ConsumerOptions } from './options.ts'
 
 export interface ConsumerContext {
-  readonly env: Env
+  readonly env: ClientEnv
   readonly cluster: Cluster
   readonly deadLetters?: DeadLetterSender
   readonly telemetry?: Telemetry | undefined

@@ -1,4 +1,4 @@
-import type { Env } from '../../base/env.ts'
+import type { ClientEnv } from '../../base/env.ts'
 import { KafkaError } from '../errors.ts'
 import type { AnyRecord } from './record.ts'
 
@@ -16,7 +16,7 @@ export interface DeadLetterSender {
 }
 
 export interface DeadLetter {
-  readonly env: Env
+  readonly env: ClientEnv
   readonly sender: DeadLetterSender
   readonly topic: string
   readonly group: string | undefined

@@ -10,11 +10,16 @@ export function nameOf({ topic, partition }: TopicPartition): string {
   return `${topic}-${partition}`
 }
 
+/** For errors, without what else the place knows. */
+function partitionOf({ topic, partition }: TopicPartition): TopicPartition {
+  return { topic, partition }
+}
+
 /** What was stored or sent does not parse, or its checksum is wrong. */
 export function corrupt(place: RecordPlace, what: string, cause?: unknown): KafkaError {
   const { offset } = place
   const message = `Damaged data in ${nameOf(place)} at offset ${offset}: ${what}. Seek beyond it to go on`
-  return new KafkaError('CORRUPT_DATA', message, { retriable: false, cause })
+  return new KafkaError('CORRUPT_DATA', message, { retriable: false, ...partitionOf(place), cause })
 }
 
 /** A key, value or header is not what the topic's serde reads. */
@@ -26,13 +31,13 @@ export function serdeFailure(
 ): KafkaError {
   const why = cause instanceof Error ? cause.message : String(cause)
   const message = `The ${what} of ${nameOf(place)} at offset ${place.offset} is not ${serde}: ${why}`
-  return new KafkaError('SERDE', message, { retriable: false, cause })
+  return new KafkaError('SERDE', message, { retriable: false, ...partitionOf(place), cause })
 }
 
 /** A commit for a partition that this consumer does not have, or no longer. */
 export function notAssigned(place: TopicPartition): KafkaError {
   const message = `${nameOf(place)} is not assigned to this consumer any more: its records will be delivered to another member`
-  return new KafkaError('NOT_ASSIGNED', message, { retriable: false })
+  return new KafkaError('NOT_ASSIGNED', message, { retriable: false, ...partitionOf(place) })
 }
 
 export function noGroup(): KafkaError {
@@ -47,17 +52,17 @@ export function consumerClosed(): KafkaError {
 /** Nothing says where to start. */
 export function noPosition(place: TopicPartition): KafkaError {
   const message = `There is no committed offset for ${nameOf(place)}, and \`offsetReset\` is "none"`
-  return new KafkaError('NO_OFFSET', message, { retriable: false })
+  return new KafkaError('NO_OFFSET', message, { retriable: false, ...partitionOf(place) })
 }
 
 export function outOfRange(place: RecordPlace): KafkaError {
   const what = `Offset ${place.offset} of ${nameOf(place)}, with \`offsetReset\` "none"`
-  return refusal(what, offsetOutOfRangeCode)
+  return refusal(what, offsetOutOfRangeCode, null, partitionOf(place))
 }
 
 const offsetOutOfRangeCode = 1
 
 export function truncated(place: RecordPlace, endOffset: number): KafkaError {
   const message = `The log of ${nameOf(place)} was truncated at offset ${endOffset} after this consumer had read up to ${place.offset}, and \`offsetReset\` is "none"`
-  return new KafkaError('LOG_TRUNCATION', message, { retriable: false })
+  return new KafkaError('LOG_TRUNCATION', message, { retriable: false, ...partitionOf(place) })
 }

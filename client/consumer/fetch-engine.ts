@@ -1,5 +1,5 @@
 import { deferred, type Deferred } from '../../base/deferred.ts'
-import type { Env } from '../../base/env.ts'
+import type { ClientEnv } from '../../base/env.ts'
 import type { Cluster, Owner } from '../cluster.ts'
 import { KafkaError, refusal } from '../errors.ts'
 import type { TopicPartition } from '../topic.ts'
@@ -19,7 +19,7 @@ import type { FetchSettings } from './settings.ts'
 import type { StatusEvent } from './status.ts'
 
 export interface FetchEngineOptions {
-  readonly env: Env
+  readonly env: ClientEnv
   readonly cluster: Cluster
   readonly settings: FetchSettings
   readonly committed: Committed | undefined
@@ -44,7 +44,7 @@ const damagedCountMax = 3
  * Partitions that have something stand in a line, and go to its end when something was taken, so that none starves.
  */
 export class FetchEngine implements FetchHost, PositionsHost {
-  readonly env: Env
+  readonly env: ClientEnv
   readonly cluster: Cluster
   readonly settings: FetchSettings
   readonly owner: Owner

@@ -94,6 +94,8 @@ const knownFetchOptions: Readonly<Record<keyof FetchOptions, true>> = {
   partitionMaxBytes: true,
 }
 
+const textOptions = ['group', 'groupId', 'instanceId', 'rackId', 'serverAssignor'] as const
+const autoCommitMsDefault = 5000
 const mebibyte = 1024 * 1024
 const int32Max = 0x7fff_ffff
 
@@ -102,8 +104,11 @@ export function settingsOf(options: ConsumerOptions): ConsumerSettings {
   refuseUnknown('consumer', options, knownOptions)
   const fetch = options.fetch ?? {}
   refuseUnknown('fetch', fetch, knownFetchOptions)
+  for (const name of textOptions) checkText(name, options[name])
   const group = options.group ?? options.groupId
   if (group === '') throw new RangeError('group is empty')
+  if (options.groupId !== undefined && options.groupId !== group)
+    throw new RangeError('group and groupId are two names of one option, and differ')
   const isolation = options.isolation ?? 'read_committed'
   if (isolation !== 'read_committed' && isolation !== 'read_uncommitted')
     throw new RangeError(`isolation is "${String(isolation)}": read_committed or read_uncommitted`)
@@ -155,9 +160,16 @@ function autoCommitIntervalOf(
   autoCommit: boolean | { readonly intervalMs: number },
 ): number | undefined {
   if (autoCommit === false) return undefined
-  return autoCommit === true
-    ? 5000
-    : integer('autoCommit.intervalMs', autoCommit.intervalMs, 5000, 1)
+  if (autoCommit === true) return autoCommitMsDefault
+  if (typeof autoCommit !== 'object')
+    throw new TypeError(`autoCommit is true, false or { intervalMs }, not ${String(autoCommit)}`)
+  refuseUnknown('autoCommit', autoCommit, { intervalMs: true })
+  return integer('autoCommit.intervalMs', autoCommit.intervalMs, autoCommitMsDefault, 1)
+}
+
+function checkText(name: string, value: unknown): void {
+  if (value === undefined || typeof value === 'string') return
+  throw new TypeError(`${name} is a string, not ${String(value)}`)
 }
 
 function checkedReset(reset: OffsetReset): OffsetReset {

@@ -1,6 +1,6 @@
 import type { Deferred } from '../../base/deferred.ts'
 import { deferred } from '../../base/deferred.ts'
-import type { Env, Timer } from '../../base/env.ts'
+import type { ClientEnv, Timer } from '../../base/env.ts'
 import type { Cluster } from '../cluster.ts'
 import { KafkaError, refusal } from '../errors.ts'
 import { noPosition, outOfRange, truncated } from './failures.ts'
@@ -15,7 +15,7 @@ import type { TopicPartition } from '../topic.ts'
 export type Committed = (partitions: readonly TopicPartition[]) => Promise<OffsetAndMetadata[]>
 
 export interface PositionsHost {
-  readonly env: Env
+  readonly env: ClientEnv
   readonly cluster: Cluster
   readonly settings: FetchSettings
   readonly committed: Committed | undefined

@@ -1,5 +1,5 @@
 import { deferred, type Deferred } from '../../base/deferred.ts'
-import type { Env, Timer } from '../../base/env.ts'
+import type { ClientEnv, Timer } from '../../base/env.ts'
 import { KafkaError } from '../errors.ts'
 import { sendDeadLetter, type DeadLetterSender } from './dead-letter.ts'
 import type { FetchEngine } from './fetch-engine.ts'
@@ -22,7 +22,7 @@ export interface HandlerContext {
 export type Handler<R> = (record: R, context: HandlerContext) => unknown
 
 export interface RunnerOptions {
-  readonly env: Env
+  readonly env: ClientEnv
   readonly engine: FetchEngine
   readonly settings: RunSettings
   readonly group: string | undefined

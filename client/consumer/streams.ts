@@ -1,6 +1,6 @@
 /** The two ways to pull: record by record, and batch by batch. Asking for the next one says that the last one is done. */
 import { deferred, type Deferred } from '../../base/deferred.ts'
-import type { Env } from '../../base/env.ts'
+import type { ClientEnv } from '../../base/env.ts'
 import { FetchedBatch, type RecordCursor } from './fetched-batch.ts'
 import type { Delivery, FetchEngine } from './fetch-engine.ts'
 import type { Partition } from './partition.ts'
@@ -14,7 +14,7 @@ export interface Pulse {
 }
 
 export interface StreamHost {
-  readonly env: Env
+  readonly env: ClientEnv
   readonly engine: FetchEngine
   readonly pulse: Pulse
   readonly closed: boolean

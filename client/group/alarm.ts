@@ -1,12 +1,12 @@
-import type { Env, Timer } from '../../base/env.ts'
+import type { ClientEnv, Timer } from '../../base/env.ts'
 
 /** Lets one loop wait for a time or for a ring, whichever is first. A ring that nobody waits for is kept, once. */
 export class Alarm {
-  readonly #env: Env
+  readonly #env: ClientEnv
   #rung = false
   #waiting: { readonly resolve: () => void; readonly timer: Timer | undefined } | undefined
 
-  constructor(env: Env) {
+  constructor(env: ClientEnv) {
     this.#env = env
   }
 

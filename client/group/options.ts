@@ -1,4 +1,4 @@
-import type { Env } from '../../base/env.ts'
+import type { ClientEnv } from '../../base/env.ts'
 import { nearestOf } from '../../base/nearest.ts'
 import type { Cluster } from '../cluster.ts'
 import { assignorNames, type AssignorName } from './assignors/assignors.ts'
@@ -6,7 +6,7 @@ import { assignorNames, type AssignorName } from './assignors/assignors.ts'
 export type GroupProtocol = 'auto' | 'classic' | 'consumer'
 
 export interface MembershipOptions {
-  readonly env: Env
+  readonly env: ClientEnv
   readonly cluster: Cluster
   readonly groupId: string
   /** Makes a static member (KIP-345). */
@@ -33,7 +33,7 @@ export interface MembershipOptions {
 }
 
 export interface MembershipSettings {
-  readonly env: Env
+  readonly env: ClientEnv
   readonly cluster: Cluster
   readonly groupId: string
   readonly instanceId: string | null

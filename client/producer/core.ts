@@ -256,6 +256,7 @@ export class ProducerCore implements SenderHost, TopicWriterHost {
   }
 
   #again(queue: PartitionQueue, batch: ProducerBatch, error: KafkaError, waitMs?: number): void {
+    queue.lastError = error
     if (batch.attempts > this.settings.retries) {
       this.#complete(queue, batch, error)
       return
@@ -392,9 +393,12 @@ export class ProducerCore implements SenderHost, TopicWriterHost {
       if (batch.createdMs > latestMs) break
       const { topic, index: partition } = queue
       const { attempts } = batch
-      const state = attempts === 0 ? 'was never sent' : `was sent ${attempts} times`
-      const message = `A batch for ${topic}-${partition} ${state} within ${deliveryTimeoutMs} ms`
-      const place = { topic, partition, attempts }
+      const state =
+        attempts === 0 ? 'could not be sent' : `was sent ${attempts} times, and not acknowledged`
+      const cause = queue.lastError
+      const why = cause === undefined ? '' : `: ${cause.message}`
+      const message = `A batch for ${topic}-${partition} ${state} within ${deliveryTimeoutMs} ms${why}`
+      const place = { topic, partition, attempts, cause }
       this.#complete(
         queue,
         batch,

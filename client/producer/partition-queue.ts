@@ -1,5 +1,6 @@
 import { assert } from '../../base/assert.ts'
 import { zeroUuid, type Uuid } from '../../base/uuid.ts'
+import type { KafkaError } from '../errors.ts'
 import type { ProducerBatch } from './batch.ts'
 
 /** Epochs have 16 bits; then a new producer id is needed. */
@@ -33,6 +34,8 @@ export class PartitionQueue {
   sentTo = -1
   /** Nothing is sent before. */
   retryAtMs = 0
+  /** Why something was not written at the first try; undefined since the last success. */
+  lastError: KafkaError | undefined
   /** From the newest metadata; all zero: the broker has none. */
   topicId: Uuid = zeroUuid
   /** Of all batches so far. */
@@ -128,6 +131,7 @@ export class PartitionQueue {
 
   /** It was written. */
   acknowledged(): void {
+    this.lastError = undefined
     if (!this.#epochIsUsedUp) this.#isKnown = true
   }
 

@@ -242,6 +242,7 @@ export class Sender {
   /** Others may lead meanwhile: those who do are asked, and the batches wait until their time is over. */
   #unreachable(error: unknown): void {
     if (error instanceof KafkaError && error.code === 'CLOSED') return
+    if (error instanceof KafkaError) for (const queue of this.#queues) queue.lastError = error
     const topics = new Set([...this.#queues].map((queue) => queue.topic))
     // A failure of this is one more reason to try again, which happens anyhow.
     for (const topic of topics) this.#host.cluster.lookUp(topic).catch(() => undefined)

@@ -7,7 +7,7 @@ import t from 'tap'
 
 import { startKafka } from './kafka.ts'
 import { startMillrace } from './millrace.ts'
-import { compiledRoot, repositoryRoot, temporaryDirectory } from './places.ts'
+import { repositoryRoot, temporaryDirectory } from './places.ts'
 import { run } from './processes.ts'
 
 t.setTimeout(180_000)
@@ -37,7 +37,7 @@ for (const [name, start] of [
     })
     const source = example
       .replace('127.0.0.1:9092', server.address)
-      .replace("'millrace'", `'${join(compiledRoot, 'client', 'index.js')}'`)
+      .replace("'millrace'", `'${join(repositoryRoot, 'dist', 'sdk', 'index.js')}'`)
     const { code } = transformSync(source, { loader: 'ts', target: 'node20', format: 'esm' })
     const program = join(folder.path, 'example.mjs')
     writeFileSync(program, code)

@@ -1,0 +1,10 @@
+import type { ClientEnv } from '../env.ts'
+import { realClock } from './clock.ts'
+import { realNetwork } from './network.ts'
+import { realRandom } from './random.ts'
+import { realTimers } from './timers.ts'
+
+/** This machine without its disk: what a client has to load stays small. */
+export function createClientEnv(): ClientEnv {
+  return { clock: realClock, timers: realTimers, network: realNetwork, random: realRandom }
+}
