@@ -31,7 +31,7 @@ async function folder(seed: number | string = 1): Promise<Folder> {
   const { disk } = m.env
   const logs = await open(m, { config })
   const log = logs.create('topic', topicId, 0)
-  for (const [offset, key] of [...'abacad'].entries()) {
+  for (const [offset, key] of ['a', 'b', 'a', 'c', 'a', 'd'].entries()) {
     if (offset === 2 || offset === 4 || offset === 5) log.roll()
     put(log, [{ key, value: String(offset) }])
   }
