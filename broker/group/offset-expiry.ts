@@ -54,7 +54,9 @@ export class OffsetExpiry {
     let sliceEndMs = clock.monotonicMs() + sliceMs
     // Groups may come and go while others have their turn: an iterator of a map bears it.
     for (const group of shard.groups.values()) {
-      records.push(...expiredRecords(shard, group, { nowMs: clock.wallMs(), retentionMs }))
+      const expired = expiredRecords(shard, group, { nowMs: clock.wallMs(), retentionMs })
+      // Not as arguments of one call: a group may have more offsets than a call takes.
+      for (const record of expired) records.push(record)
       if (clock.monotonicMs() < sliceEndMs) continue
       // Written before anybody else can change what they are about.
       this.#write(shard, records)

@@ -89,12 +89,24 @@ function recordFrom(version: number, key: Buffer, value: Buffer | null): Decoded
     const group = decodeValue(GroupMetadataValue, value)
     if (group === 'unknown') return unknownValue(version, value)
     const fields = GroupMetadataKey.decode(version, key)
+    if (group !== null && namesTwice(group.members)) {
+      return { ok: false, problem: `Group ${fields.group} has a member twice`, known: false }
+    }
     return {
       ok: true,
       record: { type: 'classicGroup', ...fields, value: group && classicFrom(group) },
     }
   }
   return consumerRecordFrom(version, key, value)
+}
+
+/** No group wrote that; anybody may produce to an internal topic who says that he is an administrator. */
+function namesTwice(
+  members: readonly { readonly memberId: string; readonly groupInstanceId: string | null }[],
+): boolean {
+  const ids = new Set(members.map(({ memberId }) => memberId))
+  const instances = members.flatMap(({ groupInstanceId }) => groupInstanceId ?? [])
+  return ids.size < members.length || new Set(instances).size < instances.length
 }
 
 function encodeOffset({ group, topic, partition, value }: OffsetCommitRecord): EncodedRecord {

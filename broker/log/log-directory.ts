@@ -10,6 +10,7 @@
 import { assert } from '../../base/assert.ts'
 import { StorageError, type Disk, type DiskLock, type Timer } from '../../base/env.ts'
 import { randomUuid, zeroUuid, type Uuid } from '../../base/uuid.ts'
+import { forgetCleaned } from './cleaner/cleaner-checkpoints.ts'
 import {
   checkOwner,
   leaveCleanMarker,
@@ -153,8 +154,10 @@ export class LogDirectory {
     if (idOnDisk !== zeroUuid && idOnDisk !== topicId) this.#setAside(name, { topic, partition })
     else if (damage !== undefined) throw damage
     // A checkpoint of an earlier partition of that name must not be taken for this one's.
-    if (found === undefined || idOnDisk !== topicId)
+    if (found === undefined || idOnDisk !== topicId) {
       this.#checkpoints.forget(topic, partition, this.#logs.values())
+      forgetCleaned(disk, this.path, { topic, partition })
+    }
     disk.makeDirectory(path)
     writeFile(disk, `${path}/${partitionMetadataFileName}`, encodePartitionMetadata(topicId))
     if (found !== undefined && idOnDisk === zeroUuid) return this.#adopt(found, topicId, name)

@@ -52,6 +52,10 @@ export class LogSegments {
     return Math.max(low - 1, 0)
   }
 
+  has(segment: Segment): boolean {
+    return this.#segments[this.indexOf(segment.baseOffset)] === segment
+  }
+
   /** `segment` becomes the active one. */
   push(segment: Segment): void {
     const previous = this.active

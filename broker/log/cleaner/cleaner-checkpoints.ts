@@ -3,9 +3,9 @@
  * costs work, a higher one leaves duplicates for longer, neither loses a record.
  */
 import type { Disk } from '../../../base/env.ts'
-import { publish } from '../../../base/publish.ts'
+import { publish, publishNow } from '../../../base/publish.ts'
 import type { Uuid } from '../../../base/uuid.ts'
-import { partitionDirectoryName } from '../layout.ts'
+import { partitionDirectoryName, type TopicPartition } from '../layout.ts'
 import { decodeOffsetCheckpoint, encodeOffsetCheckpoint } from '../offset-checkpoint.ts'
 import type { PartitionLog } from '../partition-log.ts'
 
@@ -50,9 +50,9 @@ export class CleanerCheckpoints {
 
   /** Rejects with `StorageError`. */
   async set(log: PartitionLog, offset: number, logs: Iterable<PartitionLog>): Promise<void> {
-    const present = new Set(Array.from(logs, nameOf))
-    const entries = [...(this.#entries?.values() ?? [])].filter((entry) =>
-      present.has(nameOf(entry)),
+    const present = new Map(Array.from(logs, (each) => [nameOf(each), each.topicId]))
+    const entries = [...(this.#entries?.values() ?? [])].filter(
+      (entry) => present.get(nameOf(entry)) === entry.topicId,
     )
     this.#entries = new Map(entries.map((entry) => [nameOf(entry), entry]))
     this.#entries.set(nameOf(log), entryOf(log, offset))
@@ -65,6 +65,24 @@ export class CleanerCheckpoints {
     this.#publishing = run()
     await this.#publishing
   }
+}
+
+/**
+ * Before a partition of that name is made: the file must not speak of an earlier one. Duplicates among the first records
+ * of the new one would be taken for cleaned, and outlive the tombstones behind them. Blocks. Throws `StorageError`.
+ */
+export function forgetCleaned(
+  disk: Disk,
+  path: string,
+  { topic, partition }: TopicPartition,
+): void {
+  const file = `${path}/${cleanerCheckpointFileName}`
+  const text = disk.readFile(file)?.toString('latin1')
+  if (text?.includes(`\n${topic} ${partition} `) !== true) return
+  const others = (decodeOffsetCheckpoint(text) ?? []).filter(
+    (entry) => entry.topic !== topic || entry.partition !== partition,
+  )
+  publishNow(disk, file, Buffer.from(encodeOffsetCheckpoint(others)))
 }
 
 function entryOf({ topic, partition, topicId }: PartitionLog, offset: number): Entry {

@@ -2,6 +2,9 @@
 import { relativeOffsetMax } from '../offset-index.ts'
 import type { SourceSegment } from './clean-job.ts'
 
+/** Their files are renamed in one turn of the event loop: some 10 ms. */
+const countMax = 100
+
 export interface GroupLimits {
   readonly segmentBytes: number
   readonly segmentIndexBytes: number
@@ -31,6 +34,7 @@ export function groupSegments(
     if (
       group !== undefined &&
       fits &&
+      group.length < countMax &&
       base !== undefined &&
       lastOffset - base <= relativeOffsetMax
     ) {

@@ -131,7 +131,9 @@ export class LogCleaner {
   }
 
   #isFree(log: PartitionLog): boolean {
-    if (!log.isUsable || this.#running.has(log)) return false
+    if (!log.isUsable) return false
+    // A log that was deleted under way may have left its folder's name to this one.
+    for (const running of this.#running.keys()) if (running.path === log.path) return false
     const failed = this.#failed.get(log)
     return failed === undefined || failed.untilMs <= this.#options.env.clock.monotonicMs()
   }
@@ -164,7 +166,9 @@ export class LogCleaner {
       const ms = Math.round(env.clock.monotonicMs() - startedMs)
       logger.info({ log: log.path, ms, ...stats }, 'A log was compacted')
     } catch (error) {
-      this.#report(log, error)
+      // Segments that retention has taken can't be read any more: what is left is another plan.
+      const isShorter = log.segments.first.baseOffset !== plan.segments[0]?.baseOffset
+      if (!(error instanceof StorageError && isShorter)) this.#report(log, error)
     } finally {
       this.#running.delete(log)
     }
@@ -178,6 +182,8 @@ export class LogCleaner {
     const producers = log.swap.lastOfProducers()
     const facts = []
     for (const segment of plan.segments) {
+      // re-check: awaited. Its file is closed when retention has taken it.
+      if (!log.segments.has(segment)) throw new CleaningCancelledError('The log has changed')
       facts.push({ segment, ...factsOf(segment, env.disk) })
       if (facts.length % stepsPerTurn === 0)
         await new Promise<void>((resolve) => env.timers.soon(resolve))

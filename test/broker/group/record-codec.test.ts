@@ -228,3 +228,18 @@ t.test('group records: damaged bytes are a problem, never a throw', async (t) =>
   }
   t.ok(readable >= lines.length - 2)
 })
+
+t.test('group records: a member, or a static one, that is there twice is a problem', async (t) => {
+  const record = classicGroup(3)
+  if (record.type !== 'classicGroup' || record.value === null) throw new Error('not a group')
+  const [member] = record.value.members
+  if (member === undefined) throw new Error('no member')
+  const twice = (other: typeof member): unknown => {
+    const value = { ...record.value!, members: [{ ...member, groupInstanceId: 'i' }, other] }
+    const { key, value: bytes } = encodeGroupRecord({ ...record, value })
+    return decodeGroupRecord(key, bytes)
+  }
+  t.match(twice({ ...member, groupInstanceId: null }), { ok: false, problem: /twice/ })
+  t.match(twice({ ...member, memberId: 'other', groupInstanceId: 'i' }), { ok: false })
+  t.match(twice({ ...member, memberId: 'other', groupInstanceId: 'j' }), { ok: true })
+})

@@ -1,6 +1,6 @@
 /** A cleaner on a simulated machine, and a model of what a compacted log must hold. */
 import type { Disk } from '../../../../base/env.ts'
-import { silentLogger } from '../../../../base/logger.ts'
+import { silentLogger, type Logger } from '../../../../base/logger.ts'
 import { inlineRunner } from '../../../../broker/log/cleaner/inline-runner.ts'
 import { LogCleaner, type CleanerConfig } from '../../../../broker/log/cleaner/log-cleaner.ts'
 import type { LogDirectories } from '../../../../broker/log/log-directories.ts'
@@ -24,12 +24,16 @@ export const cleanerConfig: CleanerConfig = {
 export function newCleaner(
   m: Machine,
   logs: LogDirectories,
-  options: { config?: Partial<CleanerConfig>; highWatermark?: (log: PartitionLog) => number } = {},
+  options: {
+    config?: Partial<CleanerConfig>
+    highWatermark?: (log: PartitionLog) => number
+    logger?: Logger
+  } = {},
 ): LogCleaner {
   const highWatermark = options.highWatermark ?? ((log: PartitionLog): number => log.durableOffset)
   return new LogCleaner({
     env: m.env,
-    logger: silentLogger,
+    logger: options.logger ?? silentLogger,
     config: { ...cleanerConfig, ...options.config },
     runner: inlineRunner(m.env),
     logs: () => logs.all(),

@@ -1,5 +1,7 @@
 // Goal: each rule of compaction, one at a time, on a simulated machine.
 import t from 'tap'
+import { silentLogger } from '../../../../base/logger.ts'
+import { groupSegments } from '../../../../broker/log/cleaner/group-segments.ts'
 import { OffsetIndex } from '../../../../broker/log/offset-index.ts'
 import type { LogConfig } from '../../../../broker/log/log-config.ts'
 import type { LogDirectories } from '../../../../broker/log/log-directories.ts'
@@ -273,4 +275,102 @@ t.test('cleaner: index files are those that a rebuild would make', async (t) => 
     again.release()
   }
   t.equal(log.offsetForTimestamp(1190, log.nextOffset)?.timestamp, 1190)
+})
+
+t.test('cleaner: a topic of the same name begins as one that was never cleaned', async (t) => {
+  const { m, logs, log, clean } = await opened()
+  put(log, pairs('a=1', 'a=2', 'b=1', 'b=2'))
+  await clean()
+  logs.delete('topic', 0)
+  const other = 'b'.repeat(32)
+  const next = logs.create('topic', other, 0)
+  put(next, pairs('x=1', 'x', 'y=1', 'z=1'))
+  next.roll()
+  await m.simulation.until(logs.close())
+  const again = await open(m, { config: compacted })
+  const log2 = again.get('topic', 0)!
+  t.equal(await m.simulation.until(newCleaner(m, again).cleanDirtiest()), true)
+  t.same(shown(log2), ['1:x=null', '2:y=1', '3:z=1'], 'x was deleted: it must not outlive that')
+})
+
+t.test('cleaner: what is recorded of a deleted topic is not recorded again', async (t) => {
+  const { m, logs, log, clean } = await opened()
+  put(log, pairs('a=1', 'a=2'))
+  await clean()
+  logs.delete('topic', 0)
+  logs.create('topic', 'b'.repeat(32), 0)
+  const otherId = 'c'.repeat(32)
+  const other = logs.create('other', otherId, 0)
+  put(other, pairs('a=1', 'a=2'))
+  t.equal(await clean(), false, 'it is rolled, but another one')
+  other.roll()
+  t.equal(await clean(), true)
+  const text = m.env.disk.readFile('/data/cleaner-offset-checkpoint')?.toString() ?? ''
+  t.match(text, /^other 0 2$/m)
+  t.notMatch(text, /^topic 0/m)
+})
+
+t.test('cleaner: one at a time in a folder, whosever it was', async (t) => {
+  const { m, logs, log } = await opened()
+  const cleaner = newCleaner(m, logs, { config: { ioBytesPerSecond: 1000 } })
+  const fill = (into: PartitionLog): void => {
+    for (let index = 0; index < 50; index++) put(into, pairs('a=1', `b${index}=1`))
+    into.roll()
+  }
+  fill(log)
+  await m.simulation.until(logs.checkpoint())
+  const first = cleaner.cleanDirtiest()
+  await m.simulation.run(m.simulation.scheduler.nowMs + 1000)
+  logs.delete('topic', 0)
+  const next = logs.create('topic', 'b'.repeat(32), 0)
+  fill(next)
+  await m.simulation.until(logs.checkpoint())
+  t.equal(await m.simulation.until(cleaner.cleanDirtiest()), false, 'the first still works there')
+  await m.simulation.until(first)
+  t.equal(await m.simulation.until(cleaner.cleanDirtiest()), true)
+  t.same(shown(next).at(-2), '98:a=1')
+  await m.simulation.until(cleaner.close())
+})
+
+t.test('cleaner: segments that retention takes meanwhile are no failure', async (t) => {
+  const { m, logs, log } = await opened({ cleanupPolicy: { compact: true, delete: true } })
+  const errors: unknown[] = []
+  const cleaner = newCleaner(m, logs, {
+    config: { ioBytesPerSecond: 1000 },
+    logger: { ...silentLogger, error: (about: object) => void errors.push(about) },
+  })
+  for (let index = 0; index < 50; index++) {
+    put(log, pairs(`a${index}=1`))
+    log.roll()
+  }
+  await m.simulation.until(logs.checkpoint())
+  const cleaning = cleaner.cleanDirtiest()
+  await m.simulation.run(m.simulation.scheduler.nowMs + 200)
+  log.deleteRecords(49)
+  await m.simulation.run(m.simulation.scheduler.nowMs + 1000)
+  await m.simulation.until(cleaning)
+  t.same(errors, [])
+})
+
+t.test('cleaner: few segments become one at a time, each is some calls to the disk', async (t) => {
+  const segment = { path: '', sizeBytes: 1, indexBytes: 0, timeIndexBytes: 0 }
+  const segments = Array.from({ length: 250 }, (_, baseOffset) => ({ ...segment, baseOffset }))
+  const limits = { segmentBytes: 1 << 20, segmentIndexBytes: 1 << 20, endOffset: 250 }
+  t.same(
+    groupSegments(segments, limits).map(({ length }) => length),
+    [100, 100, 50],
+  )
+})
+
+t.test('cleaner: what Kafka was about to swap in is not removed', async (t) => {
+  const { m, logs, log } = await opened()
+  put(log, pairs('a=1'))
+  log.roll()
+  await m.simulation.until(logs.close())
+  const disk = m.env.disk
+  // Kafka stopped between its two steps: the old segment has gone already.
+  disk.rename(`${log.path}/${'0'.repeat(20)}.log`, `${log.path}/${'0'.repeat(20)}.log.swap`)
+  const again = await open(m, { config: compacted })
+  t.equal(again.get('topic', 0), undefined, 'the partition is offline')
+  t.ok(disk.stat(`${log.path}/${'0'.repeat(20)}.log.swap`))
 })
