@@ -55,6 +55,15 @@ export interface TopicOptions<Key, Value, H extends HeaderSerdes> {
 
 const nameBytesMax = 249
 
+/** Throws `RangeError` for a name that no broker takes. */
+export function checkTopicName(name: string): void {
+  if (/^[a-zA-Z0-9._-]+$/.test(name) && name.length <= nameBytesMax && !/^\.{1,2}$/.test(name))
+    return
+  throw new RangeError(
+    `"${name}" can't be a topic: letters, digits, ".", "_" and "-", ${nameBytesMax} at most`,
+  )
+}
+
 /** Describes a topic. Nothing is asked of a broker. */
 export function topic<
   Key = Buffer,
@@ -62,11 +71,7 @@ export function topic<
   H extends HeaderSerdes = HeaderSerdes,
   Name extends string = string,
 >(name: Name, options: TopicOptions<Key, Value, H> = {}): Topic<Key, Value, HeadersOf<H>, Name> {
-  if (!/^[a-zA-Z0-9._-]+$/.test(name) || name.length > nameBytesMax || /^\.{1,2}$/.test(name)) {
-    throw new RangeError(
-      `"${name}" can't be a topic: letters, digits, ".", "_" and "-", ${nameBytesMax} at most`,
-    )
-  }
+  checkTopicName(name)
   return Object.freeze({
     name,
     key: options.key ?? (bytes() as unknown as Serde<Key>),

@@ -9,6 +9,7 @@ import { consumerClosed, noGroup, notAssigned } from './failures.ts'
 import { FetchEngine } from './fetch-engine.ts'
 import type { FetchedBatch } from './fetched-batch.ts'
 import type { Membership, MembershipListener, OffsetAndMetadata } from './membership.ts'
+import { MissingTopics } from './missing-topics.ts'
 import type { ConsumerSettings } from './options.ts'
 import { searchOf, type Partition, type StartPosition } from './partition.ts'
 import { ConsumerRecord, type AnyRecord } from './record.ts'
@@ -66,6 +67,7 @@ export class Consumer implements AsyncDisposable {
   readonly #closed: () => void
   readonly #telemetry: Telemetry | undefined
   readonly #assignment: Assignment
+  readonly #missingTopics: MissingTopics
   readonly #board = new StatusBoard()
   readonly #pulse: Pulse = { asked: false, waiting: false }
   readonly #manual = { active: false }
@@ -97,6 +99,7 @@ export class Consumer implements AsyncDisposable {
         this.#engine.failAll(error)
       },
     })
+    this.#missingTopics = new MissingTopics({ env, cluster, report })
     const membership = dependencies.membership?.(this.#assignment)
     this.#membership = membership
     const committed =
@@ -112,7 +115,7 @@ export class Consumer implements AsyncDisposable {
       partitions: () => this.#engine.partitions(),
       report,
     })
-    if (membership !== undefined) this.#schedulePulse()
+    this.#schedulePulse()
   }
 
   /** Records one by one. The loop's next turn says that the record is done; `break` says that it is not. */
@@ -291,6 +294,7 @@ export class Consumer implements AsyncDisposable {
     if (running !== undefined) await this.#within(timeoutMs, running.over)
     this.#timer?.cancel()
     this.#commits.close()
+    this.#missingTopics.close()
     try {
       if (!this.#manual.active)
         await this.#assignment.leaving(() => this.#membership?.close({ timeoutMs }))
@@ -346,6 +350,7 @@ export class Consumer implements AsyncDisposable {
       partition.serdes = topics.serdesOf(partition.topic)
     if (this.#manual.active || topics.sameAs(before?.subscription)) return
     this.#membership?.subscribe(topics.subscription)
+    this.#missingTopics.watch(topics.subscription)
   }
 
   async #ended(reader: Stream): Promise<void> {

@@ -1,3 +1,4 @@
+import { checkTopicName } from '../topic.ts'
 import { integer, refuseUnknown } from './options.ts'
 import type { AnyTopic } from './record.ts'
 
@@ -65,7 +66,9 @@ export function runSettingsOf(options: RunOptions, maxPollIntervalMs: number): R
   const backoff = retry.backoff ?? 'exponential'
   if (backoff !== 'exponential' && backoff !== 'fixed')
     throw new RangeError(`retry.backoff is "${String(backoff)}": exponential or fixed`)
-  const { deadLetter } = options
+  const deadLetter =
+    typeof options.deadLetter === 'object' ? options.deadLetter.name : options.deadLetter
+  if (deadLetter !== undefined) checkTopicName(deadLetter)
   return {
     order,
     concurrency: integer('concurrency', options.concurrency, 1, 1),
@@ -73,7 +76,7 @@ export function runSettingsOf(options: RunOptions, maxPollIntervalMs: number): R
     exponential: backoff === 'exponential',
     initialMs: integer('retry.initialMs', retry.initialMs, 200, 0),
     maxMs: integer('retry.maxMs', retry.maxMs, 30_000, 0),
-    deadLetter: typeof deadLetter === 'object' ? deadLetter.name : deadLetter,
+    deadLetter,
     maxPollIntervalMs: integer(
       'maxPollIntervalMs',
       options.maxPollIntervalMs,

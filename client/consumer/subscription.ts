@@ -1,4 +1,5 @@
 import type { Serde } from '../serde.ts'
+import { checkTopicName } from '../topic.ts'
 import type { Subscription } from './membership.ts'
 import type { AnyTopic, ConsumerRecord, RecordOf, RecordSerdes } from './record.ts'
 
@@ -17,7 +18,7 @@ export type SubscribedRecord<T> =
     ? ConsumerRecord<Key, Value, Record<string, Buffer>>
     : RecordOf<T>
 
-/** What to read and how. Throws `TypeError` when that makes no sense. */
+/** What to read and how. Throws `TypeError` and `RangeError` when that makes no sense. */
 export class Topics {
   readonly subscription: Subscription
   readonly #serdes = new Map<string, RecordSerdes>()
@@ -27,8 +28,10 @@ export class Topics {
     if (topics.length === 0) throw new TypeError('At least one topic is needed')
     let pattern: TopicPattern<unknown, unknown> | undefined
     for (const topic of topics) {
-      if (typeof topic === 'string') this.#serdes.set(topic, {})
-      else if ('pattern' in topic) pattern = topic
+      if (typeof topic === 'string') {
+        checkTopicName(topic)
+        this.#serdes.set(topic, {})
+      } else if ('pattern' in topic) pattern = topic
       else this.#serdes.set(topic.name, topic)
     }
     if (pattern !== undefined && topics.length > 1)

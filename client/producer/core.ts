@@ -335,6 +335,9 @@ export class ProducerCore implements SenderHost, TopicWriterHost {
     if (!queue.hasWork) return
     const leader = this.#leaderOf(queue)
     if (leader < 0) {
+      const { topic, index: partition } = queue
+      const { code } = errors.leaderNotAvailable
+      queue.lastError = refusal(`${topic}-${partition}`, code, null, { topic, partition })
       this.#homeless.add(queue)
       this.#seekHomes()
       return
