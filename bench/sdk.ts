@@ -189,11 +189,23 @@ async function compareClients(
   const found = new Map<string, Figures[]>(clients.map(({ name }) => [name, []]))
   for (let repeat = 0; repeat < repeats; repeat++) {
     for (const client of clients) {
-      const figures = await withFolder((folder) => measureOnce(folder, workload, client))
-      found.get(client.name)?.push(figures)
+      if (!found.has(client.name)) continue
+      try {
+        const figures = await withFolder((folder) => measureOnce(folder, workload, client))
+        found.get(client.name)?.push(figures)
+      } catch (error) {
+        // Another client's failure is a result, too; ours ends the bench.
+        if (client === ourClient) throw error
+        console.log(`${client.name} failed at "${workload.name}": ${reasonOf(error)}`)
+        found.delete(client.name)
+      }
     }
   }
   return found
+}
+
+function reasonOf(error: unknown): string {
+  return /\w*Error: (?!Command failed).*/.exec(String(error))?.[0] ?? String(error).slice(0, 200)
 }
 
 async function measureOnce(folder: string, workload: Workload, client: Client): Promise<Figures> {
