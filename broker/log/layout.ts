@@ -25,7 +25,6 @@ const segmentFilePattern = /^(\d{20})\.(log|index|timeindex|txnindex|snapshot|su
 /** What the cleaner's files end with until they are swapped in. */
 export const cleanedSuffix = '.cleaned'
 const swapPattern = /^(\d{20})\.swap$/
-const kafkaSwapPattern = /^\d{20}\.log\.swap$/
 /** A crash in the middle of a delete, or of Kafka's cleaner, leaves these. */
 const leftoverPattern = /^\d{20}\.[a-z]+\.(deleted|cleaned|swap|tmp)$|\.tmp$/
 const partitionPattern = /^([a-zA-Z0-9._-]{1,249})-(0|[1-9]\d{0,9})$/
@@ -87,11 +86,6 @@ export function isLeftoverFileName(name: string): boolean {
 /** Says which segments a cleaned one replaces. */
 export function swapFileName(baseOffset: number): string {
   return `${segmentFileName(baseOffset, 'log').slice(0, -'.log'.length)}.swap`
-}
-
-/** A segment with which Kafka's cleaner was about to replace others: they may be gone already. */
-export function isKafkaSwapFileName(name: string): boolean {
-  return kafkaSwapPattern.test(name)
 }
 
 export function isSwapFileName(name: string): boolean {

@@ -15,13 +15,7 @@
 import { StorageError, type Disk } from '../../base/env.ts'
 import { crc32c } from '../../protocol/bytes/crc32c.ts'
 import { decodeLines, encodeLines, parseNatural } from './checkpoint-text.ts'
-import {
-  cleanedSuffix,
-  isKafkaSwapFileName,
-  isSwapFileName,
-  segmentFileName,
-  type SegmentFileKind,
-} from './layout.ts'
+import { cleanedSuffix, isSwapFileName, segmentFileName, type SegmentFileKind } from './layout.ts'
 
 export const segmentFileKinds: readonly SegmentFileKind[] = [
   'log',
@@ -92,12 +86,6 @@ export function swapFiles(disk: Disk, path: string, note: SwapNote): string[] {
  */
 export function completeSwaps(disk: Disk, path: string): string[] {
   const names = disk.list(path)
-  const unknown = names.find(isKafkaSwapFileName)
-  if (unknown !== undefined)
-    throw damaged(
-      `${path}/${unknown}`,
-      'Apache Kafka did not put it in place. Start Kafka on it once',
-    )
   const swaps = names.filter(isSwapFileName)
   if (swaps.length === 0) return names
   for (const name of swaps) {

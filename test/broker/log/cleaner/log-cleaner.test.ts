@@ -361,16 +361,3 @@ t.test('cleaner: few segments become one at a time, each is some calls to the di
     [100, 100, 50],
   )
 })
-
-t.test('cleaner: what Kafka was about to swap in is not removed', async (t) => {
-  const { m, logs, log } = await opened()
-  put(log, pairs('a=1'))
-  log.roll()
-  await m.simulation.until(logs.close())
-  const disk = m.env.disk
-  // Kafka stopped between its two steps: the old segment has gone already.
-  disk.rename(`${log.path}/${'0'.repeat(20)}.log`, `${log.path}/${'0'.repeat(20)}.log.swap`)
-  const again = await open(m, { config: compacted })
-  t.equal(again.get('topic', 0), undefined, 'the partition is offline')
-  t.ok(disk.stat(`${log.path}/${'0'.repeat(20)}.log.swap`))
-})
