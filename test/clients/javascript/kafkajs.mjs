@@ -2,16 +2,21 @@
 //
 //   kafkajs.mjs produce BROKERS TOPIC CODEC FILE [idempotent]
 //   kafkajs.mjs consume BROKERS TOPIC PARTITIONS FOLDER
+//   kafkajs.mjs send BROKERS TOPIC PARTITION CODEC FILE     all of FILE (record-file.ts) in one batch
+//   kafkajs.mjs receive BROKERS TOPIC PARTITIONS FOLDER     FOLDER/PARTITION, as record-file.ts
 //
-// Consuming goes through kafkajs's own cluster, broker and decoder, but without a consumer group.
+// `receive` is a usual consumer in a group of its own. `consume` goes through kafkajs's own cluster, broker and
+// decoder, but without a consumer group.
+import { mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { createRequire } from 'node:module'
+import { join } from 'node:path'
 import { zstdCompressSync, zstdDecompressSync } from 'node:zlib'
 
 import kafkajs from 'kafkajs'
 import SnappyCodec from 'kafkajs-snappy'
 import { compressFrameSync, decompressFrameSync } from 'lz4-napi'
 
-import { PartitionFiles, messagesOf, range } from './lines.mjs'
+import { PartitionFiles, lineOf, messagesOf, range, recordOf } from './lines.mjs'
 
 const { CompressionCodecs, CompressionTypes, Kafka, Partitioners, logLevel } = kafkajs
 const [command, brokers, topic, ...rest] = process.argv.slice(2)
@@ -42,6 +47,8 @@ const kafka = new Kafka({
 
 if (command === 'produce') await produce(...rest)
 else if (command === 'consume') await consume(Number(rest[0]), rest[1])
+else if (command === 'send') await send(Number(rest[0]), rest[1], rest[2])
+else if (command === 'receive') await receive(Number(rest[0]), rest[1])
 else throw new Error(`unknown command ${command}`)
 
 async function produce(codec, file, mode) {
@@ -55,6 +62,40 @@ async function produce(codec, file, mode) {
     await producer.send({ topic, messages, acks: -1, compression: compressionTypes[codec] })
   }
   await producer.disconnect()
+}
+
+async function send(partition, codec, file) {
+  const producer = kafka.producer({ idempotent: true, maxInFlightRequests: 1 })
+  await producer.connect()
+  const lines = readFileSync(file, 'utf8').split('\n').slice(0, -1)
+  const messages = lines.map((line) => ({ ...recordOf(line), partition }))
+  await producer.send({ topic, messages, acks: -1, compression: compressionTypes[codec] })
+  await producer.disconnect()
+}
+
+async function receive(partitionCount, folder) {
+  const admin = kafka.admin()
+  await admin.connect()
+  const ends = await admin.fetchTopicOffsets(topic)
+  await admin.disconnect()
+  let left = ends.reduce((sum, { high }) => sum + Number(high), 0)
+  mkdirSync(folder, { recursive: true })
+  const lines = range(partitionCount).map(() => [])
+  const consumer = kafka.consumer({ groupId: `receive-${topic}`, maxWaitTimeInMs: 500 })
+  await consumer.connect()
+  await consumer.subscribe({ topic, fromBeginning: true })
+  await new Promise((resolve, reject) => {
+    consumer.on(consumer.events.CRASH, ({ payload }) => reject(payload.error))
+    const eachMessage = async ({ partition, message }) => {
+      lines[partition].push(lineOf(message))
+      left -= 1
+      if (left === 0) resolve()
+    }
+    consumer.run({ autoCommit: false, eachMessage }).catch(reject)
+  })
+  await consumer.disconnect()
+  for (const partition of range(partitionCount))
+    writeFileSync(join(folder, `${partition}`), lines[partition].join(''))
 }
 
 async function consume(partitionCount, folder) {

@@ -1,4 +1,5 @@
-// The files that our client programs read and write: "key TAB value" in, "offset TAB key TAB value" out.
+// The files that our client programs read and write: "key TAB value" in, "offset TAB key TAB value" out;
+// or, both ways, records with everything that they have (record-file.ts).
 import { createReadStream, createWriteStream, mkdirSync } from 'node:fs'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
@@ -40,4 +41,32 @@ export class PartitionFiles {
 /** The numbers 0 to count - 1. */
 export function range(count) {
   return Array.from({ length: count }, (_, index) => index)
+}
+
+/** A line of record-file.ts as kafkajs's message. Headers of one name become an array. */
+export function recordOf(line) {
+  const [, timestamp, key, value, pairs] = line.split('\t')
+  const headers = {}
+  for (const pair of pairs === '' ? [] : pairs.split(',')) {
+    const [name, content] = pair.split(':').map(decoded)
+    headers[name] ??= []
+    headers[name].push(content)
+  }
+  return { timestamp, key: decoded(key), value: decoded(value), headers }
+}
+
+/** The other way round. */
+export function lineOf({ offset, timestamp, key, value, headers }) {
+  const pairs = Object.entries(headers).flatMap(([name, contents]) =>
+    [contents].flat().map((content) => `${encoded(Buffer.from(name))}:${encoded(content)}`),
+  )
+  return `${[offset, timestamp, encoded(key), encoded(value), pairs.join(',')].join('\t')}\n`
+}
+
+function decoded(text) {
+  return text === '-' ? null : Buffer.from(text, 'base64')
+}
+
+function encoded(bytes) {
+  return bytes === null ? '-' : bytes.toString('base64')
 }
