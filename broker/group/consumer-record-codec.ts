@@ -26,6 +26,7 @@ import type {
 } from './group-record.ts'
 import {
   decodeValue,
+  epochMax,
   unknownValue,
   type DecodedRecord,
   type EncodedRecord,
@@ -125,6 +126,9 @@ export function consumerRecordFrom(
       const fields = decodeValue(ConsumerGroupValue, value)
       if (fields === 'unknown') return unknownValue(version, value)
       const { group } = ConsumerGroupKey.decode(version, key)
+      if (fields !== null && fields.epoch > epochMax) {
+        return { ok: false, problem: `Group ${group} is in epoch ${fields.epoch}`, known: false }
+      }
       return known({ type: 'consumerGroup', group, value: fields && groupFrom(fields) })
     }
     case consumerKeyVersion.partitionMetadata:

@@ -15,6 +15,12 @@ export type DecodedRecord =
 
 export type FieldsOf<S> = S extends RecordSchema<infer F> ? F : never
 
+/**
+ * No group has come so far by rebalances. Anybody may produce to an internal topic who says that he is an administrator,
+ * and a number at the end of its range could not be counted on.
+ */
+export const epochMax = 2 ** 30
+
 /** Null: a tombstone. */
 export function decodeValue<F extends Fields>(
   schema: RecordSchema<F>,

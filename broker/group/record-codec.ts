@@ -24,6 +24,7 @@ import type {
 } from './group-record.ts'
 import {
   decodeValue,
+  epochMax,
   unknownValue,
   type DecodedRecord,
   type EncodedRecord,
@@ -92,6 +93,10 @@ function recordFrom(version: number, key: Buffer, value: Buffer | null): Decoded
     if (group !== null && namesTwice(group.members)) {
       return { ok: false, problem: `Group ${fields.group} has a member twice`, known: false }
     }
+    if (group !== null && group.generation > epochMax) {
+      const problem = `Group ${fields.group} is in generation ${group.generation}`
+      return { ok: false, problem, known: false }
+    }
     return {
       ok: true,
       record: { type: 'classicGroup', ...fields, value: group && classicFrom(group) },
@@ -100,7 +105,7 @@ function recordFrom(version: number, key: Buffer, value: Buffer | null): Decoded
   return consumerRecordFrom(version, key, value)
 }
 
-/** No group wrote that; anybody may produce to an internal topic who says that he is an administrator. */
+/** No group wrote that; for who did see `epochMax`. */
 function namesTwice(
   members: readonly { readonly memberId: string; readonly groupInstanceId: string | null }[],
 ): boolean {

@@ -139,10 +139,11 @@ export class LogCleaner {
   }
 
   #plan(log: PartitionLog): CleanPlan | undefined {
-    const stableOffset = this.#options.stableOffset(log)
-    if (stableOffset === undefined) return undefined
-    const cleanedTo = this.#checkpointsOf(log).get(log)
     try {
+      // Who has a transaction open may have to be read from the log.
+      const stableOffset = this.#options.stableOffset(log)
+      if (stableOffset === undefined) return undefined
+      const cleanedTo = this.#checkpointsOf(log).get(log)
       return planCleaning({ log, cleanedTo, stableOffset, nowMs: this.#options.env.clock.wallMs() })
     } catch (error) {
       this.#report(log, error)

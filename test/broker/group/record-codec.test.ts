@@ -243,3 +243,17 @@ t.test('group records: a member, or a static one, that is there twice is a probl
   t.match(twice({ ...member, memberId: 'other', groupInstanceId: 'i' }), { ok: false })
   t.match(twice({ ...member, memberId: 'other', groupInstanceId: 'j' }), { ok: true })
 })
+
+t.test('group records: an epoch that could not be counted on is a problem', async (t) => {
+  const record = classicGroup(3)
+  if (record.type !== 'classicGroup' || record.value === null) throw new Error('not a group')
+  const last = 2 ** 31 - 1
+  const records: GroupRecord[] = [
+    { ...record, value: { ...record.value, generation: last } },
+    { type: 'consumerGroup', group: 'group', value: { epoch: last, metadataHash: 0 } },
+  ]
+  for (const each of records) {
+    const { key, value } = encodeGroupRecord(each)
+    t.match(decodeGroupRecord(key, value), { ok: false, problem: /2147483647/ }, each.type)
+  }
+})

@@ -1,5 +1,6 @@
 // Goal: each rule of compaction, one at a time, on a simulated machine.
 import t from 'tap'
+import { StorageError } from '../../../../base/env.ts'
 import { silentLogger } from '../../../../base/logger.ts'
 import { groupSegments } from '../../../../broker/log/cleaner/group-segments.ts'
 import { OffsetIndex } from '../../../../broker/log/offset-index.ts'
@@ -360,4 +361,22 @@ t.test('cleaner: few segments become one at a time, each is some calls to the di
     groupSegments(segments, limits).map(({ length }) => length),
     [100, 100, 50],
   )
+})
+
+t.test('cleaner: a log that can not be read is left alone, the others are not', async (t) => {
+  const { m, logs, log } = await opened()
+  const other = logs.create('other', 'c'.repeat(32), 0)
+  for (const each of [log, other]) {
+    put(each, pairs('a=1', 'a=2'))
+    each.roll()
+  }
+  await m.simulation.until(logs.checkpoint())
+  const cleaner = newCleaner(m, logs, {
+    highWatermark: (each) => {
+      if (each === log) throw new StorageError('no descriptor', { code: 'EMFILE', path: log.path })
+      return each.durableOffset
+    },
+  })
+  t.equal(await m.simulation.until(cleaner.cleanDirtiest()), true)
+  t.same(shown(other), ['1:a=2'])
 })
