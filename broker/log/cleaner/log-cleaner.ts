@@ -103,6 +103,8 @@ export class LogCleaner {
   async cleanDirtiest(): Promise<boolean> {
     const plan = await this.#dirtiest()
     if (plan === undefined || this.#isClosed) return false
+    // re-check: awaited. Another thread has found the same log.
+    if (!this.#isFree(plan.log)) return this.cleanDirtiest()
     await this.#clean(plan)
     return true
   }
@@ -126,8 +128,7 @@ export class LogCleaner {
       if (++steps % stepsPerTurn === 0)
         await new Promise<void>((resolve) => env.timers.soon(resolve))
     }
-    // re-check: awaited
-    return best !== undefined && this.#isFree(best.log) ? best : undefined
+    return best
   }
 
   #isFree(log: PartitionLog): boolean {

@@ -1,6 +1,7 @@
 /** A cleaner on a simulated machine, and a model of what a compacted log must hold. */
 import type { Disk } from '../../../../base/env.ts'
 import { silentLogger, type Logger } from '../../../../base/logger.ts'
+import type { CleanRunner } from '../../../../broker/log/cleaner/clean-job.ts'
 import { inlineRunner } from '../../../../broker/log/cleaner/inline-runner.ts'
 import { LogCleaner, type CleanerConfig } from '../../../../broker/log/cleaner/log-cleaner.ts'
 import type { LogDirectories } from '../../../../broker/log/log-directories.ts'
@@ -28,6 +29,7 @@ export function newCleaner(
     config?: Partial<CleanerConfig>
     highWatermark?: (log: PartitionLog) => number
     logger?: Logger
+    runner?: CleanRunner
   } = {},
 ): LogCleaner {
   const highWatermark = options.highWatermark ?? ((log: PartitionLog): number => log.durableOffset)
@@ -35,7 +37,7 @@ export function newCleaner(
     env: m.env,
     logger: options.logger ?? silentLogger,
     config: { ...cleanerConfig, ...options.config },
-    runner: inlineRunner(m.env),
+    runner: options.runner ?? inlineRunner(m.env),
     logs: () => logs.all(),
     stableOffset: (log) => log.lastStableOffset(highWatermark(log)),
   })

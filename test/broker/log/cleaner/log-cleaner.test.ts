@@ -3,6 +3,7 @@ import t from 'tap'
 import { StorageError } from '../../../../base/env.ts'
 import { silentLogger } from '../../../../base/logger.ts'
 import { groupSegments } from '../../../../broker/log/cleaner/group-segments.ts'
+import { inlineRunner } from '../../../../broker/log/cleaner/inline-runner.ts'
 import { OffsetIndex } from '../../../../broker/log/offset-index.ts'
 import type { LogConfig } from '../../../../broker/log/log-config.ts'
 import type { LogDirectories } from '../../../../broker/log/log-directories.ts'
@@ -379,4 +380,28 @@ t.test('cleaner: a log that can not be read is left alone, the others are not', 
   })
   t.equal(await m.simulation.until(cleaner.cleanDirtiest()), true)
   t.same(shown(other), ['1:a=2'])
+})
+
+t.test('cleaner: threads that look at the same time clean different logs', async (t) => {
+  const { m, logs, log } = await opened()
+  const other = logs.create('other', 'c'.repeat(32), 0)
+  for (const each of [log, other]) {
+    put(each, pairs('a=1', 'a=2'))
+    each.roll()
+  }
+  await m.simulation.until(logs.checkpoint())
+  const started: string[] = []
+  const runner = inlineRunner(m.env)
+  const cleaner = newCleaner(m, logs, {
+    runner: {
+      run: (job, replace, cancel) => {
+        started.push(job.path)
+        return runner.run(job, replace, cancel)
+      },
+      close: () => runner.close(),
+    },
+  })
+  const threads = [1, 2, 3].map(() => cleaner.cleanDirtiest())
+  t.same(await m.simulation.until(Promise.all(threads)), [true, true, false])
+  t.same(started.toSorted(), ['/data/other-0', '/data/topic-0'])
 })
