@@ -1,4 +1,4 @@
-import { createRequire } from 'node:module'
+import { loadPackage } from '../base/load-package.ts'
 
 interface Msgpack {
   pack(value: unknown): Buffer
@@ -10,7 +10,7 @@ let loaded: Msgpack | undefined
 /** At the first use: most programs do without. */
 export function loadMsgpack(): Msgpack {
   if (loaded === undefined) {
-    const { Packr } = createRequire(import.meta.url)('msgpackr') as {
+    const { Packr } = loadPackage('msgpackr') as {
       Packr: new (options: { useRecords: boolean; variableMapSize: boolean }) => Msgpack
     }
     // Plain MessagePack, which every other library reads: msgpackr's records are its own extension.

@@ -1,4 +1,4 @@
-import { createRequire } from 'node:module'
+import { loadPackage } from '../../base/load-package.ts'
 import { crc32cOfTables } from './crc32c-tables.ts'
 
 type Crc32c = (bytes: Uint8Array, previous: number) => number
@@ -9,7 +9,7 @@ type Crc32c = (bytes: Uint8Array, previous: number) => number
  */
 function load(): Crc32c {
   try {
-    const library = createRequire(import.meta.url)('@node-rs/crc32') as { crc32c: Crc32c }
+    const library = loadPackage('@node-rs/crc32') as { crc32c: Crc32c }
     return library.crc32c
   } catch {
     return crc32cOfTables

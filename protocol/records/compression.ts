@@ -2,10 +2,10 @@
  * The five codecs of a record batch. Each is loaded on its first use, so that starting does not pay for them.
  * Decompression never makes more than the caller allows, whatever the input declares of itself.
  */
-import { createRequire } from 'node:module'
 import { promisify } from 'node:util'
 import { gunzipSync, gzip, gzipSync, type ZlibOptions } from 'node:zlib'
 import { assert, unreachable } from '../../base/assert.ts'
+import { loadPackage } from '../../base/load-package.ts'
 import { compressLz4, compressLz4Aside, decompressLz4 } from './lz4.ts'
 import { CompressionError } from './compression-error.ts'
 import { compressZstd, compressZstdAside, decompressZstd } from './zstd.ts'
@@ -97,7 +97,7 @@ interface Snappy {
 
 let loadedSnappy: Snappy | undefined
 function snappy(): Snappy {
-  loadedSnappy ??= createRequire(import.meta.url)('snappy') as Snappy
+  loadedSnappy ??= loadPackage('snappy') as Snappy
   return loadedSnappy
 }
 

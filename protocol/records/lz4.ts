@@ -8,7 +8,7 @@
  * The decoder of `lz4-napi` has no limit for its output, so the frame is walked first:
  * the sizes of its blocks say what it can become at most.
  */
-import { createRequire } from 'node:module'
+import { loadPackage } from '../../base/load-package.ts'
 import { CompressionError } from './compression-error.ts'
 
 interface Lz4 {
@@ -19,7 +19,7 @@ interface Lz4 {
 
 let loaded: Lz4 | undefined
 function lz4(): Lz4 {
-  loaded ??= createRequire(import.meta.url)('lz4-napi') as Lz4
+  loaded ??= loadPackage('lz4-napi') as Lz4
   return loaded
 }
 

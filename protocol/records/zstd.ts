@@ -8,8 +8,8 @@
  * number of their blocks says what they can become at most: a block makes no more than 128 KiB.
  */
 import * as zlib from 'node:zlib'
-import { createRequire } from 'node:module'
 import { isMainThread } from 'node:worker_threads'
+import { loadPackage } from '../../base/load-package.ts'
 import { CompressionError } from './compression-error.ts'
 
 /** Node has its own zstd since 22.15; its types for 20 don't know. */
@@ -39,7 +39,7 @@ interface Bindings {
 let loaded: Bindings | undefined
 function bindings(): Bindings {
   if (loaded === undefined) {
-    const module = createRequire(import.meta.url)('@cloudpss/zstd/napi') as {
+    const module = loadPackage('@cloudpss/zstd/napi') as {
       _NapiBindings: Bindings
     }
     loaded = module._NapiBindings
