@@ -7,6 +7,7 @@ import { assignorsOffered } from '../group/consumer/heartbeat.ts'
 import { distinctGroupIds } from '../group/group-coordinator.ts'
 import { GroupShard } from '../group/group-shard.ts'
 import { allGroupOperations, operationsUnasked } from './authorized-operations.ts'
+import { errorText } from './error-text.ts'
 import type { BrokerServices, Handler } from './handler.ts'
 
 type Described = ResponseInputOf<typeof ConsumerGroupDescribe>['groups'][number]
@@ -64,7 +65,7 @@ async function describe(
 function refused(groupId: string, error: ErrorInfo, message: string = error.message): Described {
   return {
     errorCode: error.code,
-    errorMessage: message,
+    errorMessage: errorText(message),
     groupId,
     groupState: '',
     groupEpoch: 0,

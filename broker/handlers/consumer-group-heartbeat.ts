@@ -13,6 +13,7 @@ import {
 import type { ResolvedRegex } from '../group/consumer/group-state.ts'
 import { findTopics } from '../group/consumer/topic-search.ts'
 import { GroupShard } from '../group/group-shard.ts'
+import { errorText } from './error-text.ts'
 import type { Handler, RequestContext } from './handler.ts'
 
 type Request = RequestOf<typeof ConsumerGroupHeartbeat>
@@ -113,5 +114,10 @@ function responseOf(answer: HeartbeatAnswer & { ok: true }): Response {
 }
 
 function refusedResponse({ error, message }: Refusal): Response {
-  return { errorCode: error.code, errorMessage: message, memberEpoch: 0, heartbeatIntervalMs: 0 }
+  return {
+    errorCode: error.code,
+    errorMessage: errorText(message),
+    memberEpoch: 0,
+    heartbeatIntervalMs: 0,
+  }
 }

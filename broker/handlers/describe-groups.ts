@@ -5,6 +5,7 @@ import { ClassicGroup } from '../group/classic/classic-group.ts'
 import type { Group } from '../group/group.ts'
 import { distinctGroupIds, type GroupCoordinator } from '../group/group-coordinator.ts'
 import { allGroupOperations, operationsUnasked } from './authorized-operations.ts'
+import { errorText } from './error-text.ts'
 import type { Handler } from './handler.ts'
 
 type DescribedGroup = ResponseInputOf<typeof DescribeGroups>['groups'][number]
@@ -51,7 +52,7 @@ function description(groupId: string, group: Group | undefined, version: number)
         : `Group ${groupId} is not a classic group.`
     return nothingOf(groupId, {
       error: isNew ? errors.groupIdNotFound : errors.none,
-      message: isNew ? message : null,
+      message: isNew ? errorText(message) : null,
       state: 'Dead',
     })
   }

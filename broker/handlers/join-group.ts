@@ -25,6 +25,8 @@ const firstVersionWithNullProtocol = 7
  * equal until it has compared them, which would make maps of them slow.
  */
 const nameLengthMax = 16_383 - 37
+/** Of a string in an answer or in a record of the group, without those 37. */
+const nameBytesMax = 32_767 - 37
 /** As much of a reason as Kafka's own clients send. */
 const reasonLengthMax = 255
 
@@ -60,7 +62,10 @@ function refuseRequest(request: Request, context: RequestContext): ErrorInfo | u
   }
   const names = [context.clientId ?? '', request.groupInstanceId ?? '', request.protocolType]
   for (const { name } of request.protocols) names.push(name)
-  return names.some(({ length }) => length > nameLengthMax) ? errors.invalidRequest : undefined
+  const isTooLong = names.some(
+    (name) => name.length > nameLengthMax || Buffer.byteLength(name) > nameBytesMax,
+  )
+  return isTooLong ? errors.invalidRequest : undefined
 }
 
 function joinRequestOf(

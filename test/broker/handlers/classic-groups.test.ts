@@ -1,5 +1,6 @@
 // JoinGroup, SyncGroup, Heartbeat and LeaveGroup as they travel: versions, limits, and what outlives a crash.
 import t from 'tap'
+import { handler as consumerGroupDescribe } from '../../../broker/handlers/consumer-group-describe.ts'
 import { handler as describeGroups } from '../../../broker/handlers/describe-groups.ts'
 import { handler as findCoordinator } from '../../../broker/handlers/find-coordinator.ts'
 import type { Handler } from '../../../broker/handlers/handler.ts'
@@ -292,4 +293,25 @@ t.test('who waits when the broker closes is sent to look for the coordinator', a
   await calls.advance(1)
   calls.groups.close()
   t.equal((await waiting).errorCode, errors.notCoordinator.code)
+})
+
+t.test('join: a member id that no answer could hold is not made', async (t) => {
+  const calls = await opened()
+  // Three bytes each: few enough for a request, too many with what makes the id unique.
+  const groupInstanceId = '\u20ac'.repeat(10_922)
+  const answer = await calls.call(joinGroup, 5, joining({ groupInstanceId }))
+  t.equal(answer.errorCode, errors.invalidRequest.code)
+  t.equal(calls.shard('group').groups.size, 0)
+})
+
+t.test('describe: a group id as long as can be', async (t) => {
+  const calls = await opened()
+  const groupId = '\u00fc'.repeat(16_383)
+  const { groups } = await calls.call(describeGroups, 6, { groups: [groupId] })
+  t.match(groups, [{ groupId, errorCode: errors.groupIdNotFound.code }])
+  const consumer = await calls.call(consumerGroupDescribe, 1, {
+    groupIds: [groupId],
+    includeAuthorizedOperations: false,
+  })
+  t.match(consumer.groups, [{ groupId, errorCode: errors.groupIdNotFound.code }])
 })
