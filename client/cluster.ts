@@ -307,19 +307,23 @@ export class Cluster {
       const free = !key.endsWith('/fetches') && !key.endsWith('/group')
       if (free && connection?.open === true) return connection
     }
-    const failures: string[] = []
+    const failures: KafkaError[] = []
     const addresses: readonly Address[] = [...this.#brokers.values(), ...this.#bootstrap]
     for (const address of addresses) {
       try {
         return await this.#connect(`${address.host}:${address.port}`, address)
       } catch (error) {
-        if (!(error instanceof KafkaError) || !error.retriable) throw error
-        failures.push(error.message)
+        if (!(error instanceof KafkaError) || error.code === 'CLOSED') throw error
+        // What answers there may be no broker at all: the next one may be.
+        failures.push(error)
       }
     }
+    const [first] = failures
+    if (first !== undefined && failures.every((error) => !error.retriable)) throw first
     // A cluster that was never there is a wrong address; one that was there may come back.
     const retriable = this.#options.retryBootstrap === true || this.#brokers.size > 0
-    throw clientError('UNREACHABLE', [...new Set(failures)].join('; '), { retriable })
+    const messages = new Set(failures.map(({ message }) => message))
+    throw clientError('UNREACHABLE', [...messages].join('; '), { retriable, cause: first })
   }
 
   /** Calls `attempt` until it succeeds, fails for good or `callTimeoutMs` is over; asks for metadata again in between. */

@@ -274,8 +274,8 @@ export class Consumer implements AsyncDisposable {
   }
 
   /**
-   * Waits for handlers of `run` that are at work, at most `timeoutMs`; commits what is done, leaves the group and ends
-   * all loops. Never rejects: what failed is in the status.
+   * Waits for handlers of `run` that are at work, at most `timeoutMs` (30,000); commits what is done, leaves the group
+   * and ends all loops. Never rejects: what failed is in the status.
    */
   close(options: { readonly timeoutMs?: number } = {}): Promise<void> {
     this.#closing ??= this.#close(options.timeoutMs ?? closeTimeoutMsDefault)
@@ -291,7 +291,8 @@ export class Consumer implements AsyncDisposable {
     running?.runner.stop()
     for (const partition of this.#engine.partitions()) partition.interrupted = true
     this.#engine.wake()
-    if (running !== undefined) await this.#within(timeoutMs, running.over)
+    if (running !== undefined && !(await this.#within(timeoutMs, running.over)))
+      running.runner.abandon()
     this.#timer?.cancel()
     this.#commits.close()
     this.#missingTopics.close()
@@ -313,13 +314,15 @@ export class Consumer implements AsyncDisposable {
     this.#closed()
   }
 
-  async #within(timeoutMs: number, promise: Promise<void>): Promise<void> {
+  /** Whether it was done in time. */
+  async #within(timeoutMs: number, promise: Promise<void>): Promise<boolean> {
     let timer: Timer | undefined
-    const timeout = new Promise<void>((resolve) => {
-      timer = this.#env.timers.after(timeoutMs, resolve)
+    const timeout = new Promise<boolean>((resolve) => {
+      timer = this.#env.timers.after(timeoutMs, () => resolve(false), { holdsProcess: true })
     })
-    await Promise.race([promise, timeout])
+    const inTime = await Promise.race([promise.then(() => true), timeout])
     timer?.cancel()
+    return inTime
   }
 
   #open<S extends Stream>(topics: Topics, make: (host: StreamHost) => S): S {

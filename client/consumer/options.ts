@@ -169,7 +169,9 @@ function autoCommitIntervalOf(
 
 function checkText(name: string, value: unknown): void {
   if (value === undefined || typeof value === 'string') return
-  throw new TypeError(`${name} is a string, not ${String(value)}`)
+  throw new TypeError(
+    `${name} is a string, not ${typeof value === 'object' ? 'an object' : typeof value}`,
+  )
 }
 
 function checkedReset(reset: OffsetReset): OffsetReset {

@@ -58,6 +58,7 @@ export class Runner implements Stream {
   #listening = false
   #filling = false
   #stopping = false
+  #abandoned = false
   #failure: Error | undefined
   #stuck: Task | undefined
   #turnMs = 0
@@ -76,9 +77,9 @@ export class Runner implements Stream {
     if (signal?.aborted === true) this.stop()
     this.#turnMs = env.clock.monotonicMs()
     try {
-      while (!this.#stopping || this.#running.size > 0) {
+      while (!this.#over) {
         if (!this.#stopping) this.#fill()
-        if (this.#stopping && this.#running.size === 0) break
+        if (this.#over) break
         await (this.#overdue() ? this.#turn() : this.#wait())
       }
     } finally {
@@ -94,6 +95,21 @@ export class Runner implements Stream {
     for (const timer of this.#pausing.values()) timer.cancel()
     this.#pausing.clear()
     this.#wake()
+  }
+
+  /** Handlers that are still at work are not waited for any more; each is reported. What they do does not count. */
+  abandon(): void {
+    const { clock } = this.#options.env
+    for (const { record, startedMs } of this.#running) {
+      const forMs = clock.monotonicMs() - startedMs
+      this.#options.report({ type: 'handler-stuck', record: placeOf(record), forMs })
+    }
+    this.#abandoned = true
+    this.#wake()
+  }
+
+  get #over(): boolean {
+    return this.#stopping && (this.#abandoned || this.#running.size === 0)
   }
 
   /** Whether handlers get on; one that takes too long is reported once. */
