@@ -1,9 +1,10 @@
 /** The files of a cleaned segment, under names that end with `.cleaned` until they are swapped in. */
 import { assert } from '../../../base/assert.ts'
-import type { Disk, DiskFile } from '../../../base/env.ts'
+import { StorageError, type Disk, type DiskFile } from '../../../base/env.ts'
 import type { BatchHeader } from '../../../protocol/records/batch.ts'
 import { cleanedSuffix, segmentFileName, type SegmentFileKind } from '../layout.ts'
 import { SegmentIndexes } from '../segment-indexes.ts'
+import { segmentFileKinds } from '../segment-swap-files.ts'
 import type { AbortedTransaction } from '../transaction-index.ts'
 
 export interface CleanedFilesOptions {
@@ -23,6 +24,7 @@ export class CleanedFiles {
   readonly #buffer: Buffer
   #buffered = 0
   #written = 0
+  #isClosed = false
 
   /** Throws `StorageError`. */
   constructor(options: CleanedFilesOptions) {
@@ -63,19 +65,38 @@ export class CleanedFiles {
 
   /** The log is durable afterwards; its indexes need not be. Rejects with `StorageError`. */
   async finish(): Promise<void> {
+    try {
+      await this.#finish()
+    } catch (error) {
+      this.abandon()
+      throw error
+    }
+  }
+
+  /** On a full disk others need the room. What can't be removed now is by the next attempt, or the next start. */
+  abandon(): void {
+    this.#close()
+    try {
+      for (const kind of segmentFileKinds) this.#options.disk.remove(this.#path(kind))
+    } catch (error) {
+      if (!(error instanceof StorageError)) throw error
+    }
+  }
+
+  async #finish(): Promise<void> {
     this.#flush()
     assert(this.#file.size() === this.logBytes, 'the file holds what was written')
     await this.#file.sync()
-    this.#file.close()
+    this.#close()
     this.#indexes.close()
     if (this.logBytes === 0) return
     const { disk, baseOffset } = this.#options
     this.#indexes.save(disk, { baseOffset, path: (kind) => this.#path(kind) })
   }
 
-  /** Closes the file as it is: the next attempt, or the next start, removes it. */
-  abandon(): void {
-    this.#file.close()
+  #close(): void {
+    if (!this.#isClosed) this.#file.close()
+    this.#isClosed = true
   }
 
   #flush(): void {

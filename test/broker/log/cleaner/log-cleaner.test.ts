@@ -405,3 +405,18 @@ t.test('cleaner: threads that look at the same time clean different logs', async
   t.same(await m.simulation.until(Promise.all(threads)), [true, true, false])
   t.same(started.toSorted(), ['/data/other-0', '/data/topic-0'])
 })
+
+t.test('cleaner: what it could not finish does not take the room of others', async (t) => {
+  for (const operation of ['write', 'sync'] as const) {
+    const { m, log, clean } = await opened()
+    put(log, pairs('a=1', 'a=2', 'b=1'))
+    m.env.disk.fail({ operation, path: '.cleaned', code: 'ENOSPC', times: 1 })
+    await clean()
+    t.same(shown(log), ['0:a=1', '1:a=2', '2:b=1'], operation)
+    t.same(
+      m.env.disk.list(log.path).filter((name) => name.endsWith('.cleaned')),
+      [],
+      operation,
+    )
+  }
+})
