@@ -2,6 +2,7 @@
  * What one fetch brought of one partition: whole batches, perhaps with a part of one more at the end.
  * The bytes are looked at twice: at arrival only for where the next fetch begins, the rest when the reader wants them.
  */
+import { PackageError } from '../../base/load-package.ts'
 import {
   batchHeaderBytes,
   batchMagic,
@@ -18,7 +19,7 @@ import {
   recordBytesOf,
   RecordReader,
 } from '../../protocol/records/record.ts'
-import { corrupt } from './failures.ts'
+import { codecMissing, corrupt } from './failures.ts'
 import { AbortedTransactions, type AbortedTransaction } from './isolation.ts'
 import type { TopicPartition } from '../topic.ts'
 
@@ -153,8 +154,9 @@ export class Chunk {
       const reader = (): RecordReader => new RecordReader(bytes, 0, bytes.length, header)
       return { reader, leaderEpoch, sizeBytes: bytes.length }
     } catch (error) {
-      if (error instanceof CompressionError) throw this.#corrupt(error.message, error)
-      throw error
+      if (!(error instanceof CompressionError)) throw error
+      if (error.cause instanceof PackageError) throw codecMissing(this.#place, error.cause)
+      throw this.#corrupt(error.message, error)
     }
   }
 

@@ -22,6 +22,13 @@ export function corrupt(place: RecordPlace, what: string, cause?: unknown): Kafk
   return new KafkaError('CORRUPT_DATA', message, { retriable: false, ...partitionOf(place), cause })
 }
 
+/** The records may be fine: fetching them again does not help, and nobody should skip them. */
+export function codecMissing(place: TopicPartition, cause: Error): KafkaError {
+  const message = `Records of ${nameOf(place)} can't be decompressed. ${cause.message}`
+  const options = { retriable: false, kind: 'config', ...partitionOf(place), cause } as const
+  return new KafkaError('UNSUPPORTED_COMPRESSION_TYPE', message, options)
+}
+
 /** A key, value or header is not what the topic's serde reads. */
 export function serdeFailure(
   place: RecordPlace,

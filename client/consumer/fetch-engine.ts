@@ -352,7 +352,7 @@ export class FetchEngine implements FetchHost, PositionsHost {
   #damaged(partition: Partition, offset: number, error: unknown): void {
     if (!(error instanceof KafkaError)) throw error
     partition.damagedCount += 1
-    if (partition.damagedCount >= damagedCountMax) {
+    if (partition.damagedCount >= damagedCountMax || error.code !== 'CORRUPT_DATA') {
       this.fail(partition, error)
       return
     }

@@ -166,3 +166,27 @@ for (const format of ['esm', 'cjs'] as const) {
     })
   }
 }
+
+t.test('bundling: a codec that is not installed is named, and nothing is skipped', async (t) => {
+  const folder = mkdtempSync(join(tmpdir(), 'bundle-'))
+  t.teardown(() => rmSync(folder, { recursive: true }))
+  const outfile = join(folder, 'client.mjs')
+  const entryPoints = [join(here, '../../client/index.js')]
+  await build({ entryPoints, bundle: true, platform: 'node', format: 'esm', outfile })
+  const bundled = (await import(outfile)) as { readonly Kafka: typeof Kafka }
+  await using broker = await startBroker({ topics: { orders: 1 } })
+  await using kafka = new bundled.Kafka({ brokers: broker.brokers })
+  t.throws(() => kafka.producer({ compression: 'snappy' }), /package "snappy"/)
+  await using installed = new Kafka({ brokers: broker.brokers })
+  const value = 'x'.repeat(1000)
+  await installed.producer({ compression: 'snappy' }).send(orders, { value })
+  await using consumer = kafka.consumer({ offsetReset: 'earliest' })
+  consumer.assign([orders.partition(0)])
+  const records = consumer.subscribe(orders)[Symbol.asyncIterator]()
+  await t.rejects(records.next(), {
+    code: 'UNSUPPORTED_COMPRESSION_TYPE',
+    kind: 'config',
+    message: /orders-0.*package "snappy"/,
+  })
+  t.equal(consumer.position(orders.partition(0)), 0)
+})
