@@ -37,6 +37,9 @@ const previousStates: Readonly<Record<ClassicState, readonly ClassicState[]>> = 
  */
 const newMemberJoinTimeoutMs = 300_000
 
+/** Whoever asks for ids in a loop must not take all memory. A client whose id was forgotten asks for another one. */
+const pendingMax = 10_000
+
 /** A join phase that nobody joined is looked at again no sooner than this, whatever the members ask for. */
 const retryMsMin = 1000
 
@@ -171,6 +174,8 @@ export class Rebalance {
 
   expectJoin(memberId: string, timeoutMs: number): void {
     assert(this.members.get(memberId) === undefined, 'a member is not pending')
+    const [oldest] = this.pending.keys()
+    if (oldest !== undefined && this.pending.size >= pendingMax) this.#forgetPending(oldest)
     const timer = new SessionTimer(this.#host.env, () => {
       this.removePending(memberId)
       this.completeIfAllJoined()

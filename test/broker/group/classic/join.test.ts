@@ -242,3 +242,17 @@ t.test('join: a group offers membership before it has members', async (t) => {
   t.ok(test.group.accepts(joinRequest()))
   t.notOk(test.group.accepts(joinRequest({ protocols: [] })))
 })
+
+t.test('join: ids that nobody comes back with are bounded, the oldest goes first', async (t) => {
+  const test = new GroupUnderTest()
+  const ids: string[] = []
+  for (let count = 0; count < 10_002; count++) {
+    const answer = test.group.joinClassic(joinRequest({ sessionTimeoutMs: 1_800_000 }))
+    if ('memberId' in answer) ids.push(answer.memberId)
+  }
+  t.equal(ids.length, 10_002)
+  for (const memberId of ids.slice(0, 2)) {
+    t.equal((await test.join({ memberId })).now.error, errors.unknownMemberId)
+  }
+  t.notOk((await test.join({ memberId: ids[2] ?? '' })).settled, 'this one is known')
+})
