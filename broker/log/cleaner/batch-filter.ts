@@ -28,13 +28,17 @@ import { decompressedBytesMaxDefault, recordBytesOf } from '../../../protocol/re
 import { varintBytes, writeVarint } from '../../../protocol/records/varint.ts'
 import type { LastOfProducer } from '../producer-state.ts'
 import { DamagedLogError } from './clean-job.ts'
+import type { DirtyBits } from './dirty-bits.ts'
 import type { AbortedTransaction } from '../transaction-index.ts'
 import type { OffsetMap } from './offset-map.ts'
+import { RecordChunk } from './record-chunk.ts'
 import { RecordSpans } from './record-spans.ts'
 import type { TransactionFilter } from './transaction-filter.ts'
 
 export interface BatchFilterOptions {
   readonly map: OffsetMap
+  /** What the map's part of the log is known to hold. */
+  readonly bits: DirtyBits | undefined
   readonly transactions: TransactionFilter
   readonly producers: readonly LastOfProducer[]
   readonly nowMs: number
@@ -45,12 +49,12 @@ export interface BatchFilterOptions {
 
 /** Records that stay, as ranges of the uncompressed bytes: pairs of start and end, neighbours joined. */
 interface Kept {
-  readonly ranges: number[]
-  recordCount: number
-  maxTimestamp: number
-  hasTombstone: boolean
+  readonly ranges: readonly number[]
+  readonly recordCount: number
+  readonly maxTimestamp: number
+  readonly hasTombstone: boolean
   /** All timestamps are exact, so that they can be written anew. */
-  isExact: boolean
+  readonly isExact: boolean
 }
 
 const lengthAt = 8
@@ -73,6 +77,7 @@ export class BatchFilter {
   ended: AbortedTransaction | undefined
   readonly #options: BatchFilterOptions
   readonly #producers: Map<number, LastOfProducer>
+  readonly #chunk = new RecordChunk()
 
   constructor(options: BatchFilterOptions) {
     this.#options = options
@@ -91,6 +96,14 @@ export class BatchFilter {
     const isExpired = hasDeleteHorizon(header.attributes) && header.baseTimestamp <= nowMs
     const isDiscarded = isSuperfluous && (!isMarker || isExpired)
     if (isDiscarded || header.recordCount === 0) return this.#emptied(bytes, header)
+    if (!isMarker) {
+      const staying = this.#stayingAsKnown(header)
+      if (staying === 'none') return this.#emptied(bytes, header)
+      if (staying === 'all') {
+        this.recordsWritten += header.recordCount
+        return bytes
+      }
+    }
     const records = uncompressedRecords(bytes, header)
     const kept = this.#keep(records, header, { isMarker, isExpired })
     if (kept.recordCount === 0) return this.#emptied(bytes, header)
@@ -102,48 +115,86 @@ export class BatchFilter {
     return kept.recordCount === header.recordCount ? bytes : rebuilt(bytes, header, records, kept)
   }
 
+  /** What stays of a batch of data, where that is known without opening it. Else undefined. */
+  #stayingAsKnown(header: BatchHeader): 'all' | 'none' | undefined {
+    const bits = this.#bitsOf(header)
+    const end = nextOffsetOf(header)
+    if (bits === undefined || bits.hasSpecial(header.baseOffset, end)) return undefined
+    const count = bits.supersededCount(header.baseOffset, end)
+    if (count === 0) return 'all'
+    return count === header.recordCount ? 'none' : undefined
+  }
+
+  /** If they tell of all of its records. */
+  #bitsOf(header: BatchHeader): DirtyBits | undefined {
+    const { bits, map } = this.#options
+    const end = nextOffsetOf(header)
+    // What comes later in the log is not in the map.
+    if (end - 1 > map.latestOffset || bits?.covers(header.baseOffset, end) !== true)
+      return undefined
+    return bits
+  }
+
   #keep(
     records: Buffer,
     header: BatchHeader,
     batch: { readonly isMarker: boolean; readonly isExpired: boolean },
   ): Kept {
-    const kept: Kept = {
-      ranges: [],
-      recordCount: 0,
-      maxTimestamp: noTimestamp,
-      hasTombstone: false,
-      isExact: Math.abs(header.baseTimestamp) < timestampMax,
-    }
+    const ranges: number[] = []
+    const chunk = this.#chunk
+    const bits = this.#bitsOf(header)
+    const map = bits === undefined ? this.#options.map : undefined
+    const { baseOffset, lastOffsetDelta, baseTimestamp, attributes } = header
+    const { isMarker, isExpired } = batch
+    let recordCount = 0
+    let maxTimestamp = noTimestamp
+    let hasTombstone = false
+    let isExact = Math.abs(baseTimestamp) < timestampMax
+    let rangeStart = -1
+    let rangeEnd = -1
     const spans = new RecordSpans(records, 0, records.length, header.recordCount)
-    while (spans.next()) {
-      if (spans.offsetDelta > header.lastOffsetDelta)
-        throw new DamagedLogError(`A record lies behind its batch at offset ${header.baseOffset}`)
-      if (!batch.isMarker && !this.#stays(records, header, spans, batch.isExpired)) continue
-      const { ranges } = kept
-      if (ranges.at(-1) === spans.start) ranges[ranges.length - 1] = spans.end
-      else ranges.push(spans.start, spans.end)
-      kept.recordCount++
-      kept.hasTombstone ||= !spans.hasValue
-      kept.isExact &&= Math.abs(spans.timestampDelta) < timestampMax
-      const timestamp = header.baseTimestamp + spans.timestampDelta
-      if (timestamp > kept.maxTimestamp) kept.maxTimestamp = timestamp
+    for (let count = chunk.read(spans, records, map); count > 0;) {
+      for (let index = 0; index < count; index++) {
+        const offsetDelta = chunk.offsetDeltas[index] ?? 0
+        if (offsetDelta > lastOffsetDelta)
+          throw new DamagedLogError(`A record lies behind its batch at offset ${baseOffset}`)
+        if (!isMarker && !this.#stays(index, baseOffset + offsetDelta, { bits, isExpired }))
+          continue
+        const start = chunk.starts[index] ?? 0
+        if (start !== rangeEnd) {
+          if (rangeEnd >= 0) ranges.push(rangeStart, rangeEnd)
+          rangeStart = start
+        }
+        rangeEnd = chunk.ends[index] ?? 0
+        recordCount++
+        if (chunk.hasValue[index] === 0) hasTombstone = true
+        const timestampDelta = chunk.timestampDeltas[index] ?? 0
+        if (Math.abs(timestampDelta) >= timestampMax) isExact = false
+        if (baseTimestamp + timestampDelta > maxTimestamp)
+          maxTimestamp = baseTimestamp + timestampDelta
+      }
+      count = chunk.read(spans, records, map)
     }
-    if (hasLogAppendTime(header.attributes) || !kept.isExact)
-      kept.maxTimestamp = header.maxTimestamp
-    return kept
+    if (rangeEnd >= 0) ranges.push(rangeStart, rangeEnd)
+    if (hasLogAppendTime(attributes) || !isExact) maxTimestamp = header.maxTimestamp
+    return { ranges, recordCount, maxTimestamp, hasTombstone, isExact }
   }
 
-  #stays(records: Buffer, header: BatchHeader, spans: RecordSpans, isExpired: boolean): boolean {
+  /** Whether the record of this index in the chunk does. */
+  #stays(
+    index: number,
+    offset: number,
+    batch: { readonly bits: DirtyBits | undefined; readonly isExpired: boolean },
+  ): boolean {
     const { map } = this.#options
-    const offset = header.baseOffset + spans.offsetDelta
     // What comes later in the log is not in the map.
     if (offset > map.latestOffset) return true
-    if (!spans.hasKey) {
+    if (this.#chunk.hasKey[index] === 0) {
       this.keylessCount++
       return false
     }
-    if (!spans.hasValue && isExpired) return false
-    return offset >= map.get(records, spans.keyAt, spans.keyEnd)
+    if (batch.isExpired && this.#chunk.hasValue[index] === 0) return false
+    return batch.bits === undefined ? offset >= map.get(index) : !batch.bits.isSuperseded(offset)
   }
 
   #emptied(bytes: Buffer, header: BatchHeader): Buffer | undefined {

@@ -15,8 +15,10 @@ import {
   type SourceSegment,
 } from './clean-job.ts'
 import { CleanedFiles } from './cleaned-files.ts'
+import { DirtyBits } from './dirty-bits.ts'
 import { groupSegments } from './group-segments.ts'
-import { OffsetMap, slotBytes } from './offset-map.ts'
+import { noRoom, notThere, OffsetMap, slotBytes } from './offset-map.ts'
+import { RecordChunk } from './record-chunk.ts'
 import { RecordSpans } from './record-spans.ts'
 import { TransactionFilter } from './transaction-filter.ts'
 
@@ -30,10 +32,15 @@ export interface CleanHost {
   passed(bytes: number): Promise<void> | undefined
 }
 
+/** Of the memory for deduplication. */
+const bitsShareMax = 1 / 8
+
 class LogCleaning {
   readonly #job: CleanJob
   readonly #host: CleanHost
   readonly #map: OffsetMap
+  readonly #bits: DirtyBits | undefined
+  readonly #chunk = new RecordChunk()
   #mapBytesRead = 0
   #bytesRead = 0
   #bytesWritten = 0
@@ -41,11 +48,16 @@ class LogCleaning {
   constructor(job: CleanJob, host: CleanHost) {
     this.#job = job
     this.#host = host
-    // No more memory than offsets could take.
     const offsetCount = job.endOffset - job.firstDirtyOffset
+    const bitsBytes = DirtyBits.bytesOf(offsetCount)
+    // Compaction may have left few records on many offsets.
+    const hasBits = bitsBytes <= job.dedupeBufferBytes * bitsShareMax
+    this.#bits = hasBits ? new DirtyBits(job.firstDirtyOffset, job.endOffset) : undefined
+    const bytes = job.dedupeBufferBytes - (hasBits ? bitsBytes : 0)
+    // No more memory than offsets could take.
     const slotsNeeded = Math.ceil(offsetCount / job.dedupeLoadFactor) + 2
     this.#map = new OffsetMap({
-      bytes: Math.min(job.dedupeBufferBytes, slotsNeeded * slotBytes),
+      bytes: Math.min(bytes, slotsNeeded * slotBytes),
       loadFactor: job.dedupeLoadFactor,
       seed: job.hashSeed,
     })
@@ -58,6 +70,7 @@ class LogCleaning {
     const cleanedTo = map.latestOffset + 1
     const filter = new BatchFilter({
       map,
+      bits: this.#bits,
       transactions: new TransactionFilter(job.aborted),
       producers: job.producers,
       nowMs: job.nowMs,
@@ -109,15 +122,32 @@ class LogCleaning {
     if (isData && header.recordCount > 0) {
       const records = uncompressedRecords(bytes, header)
       const spans = new RecordSpans(records, 0, records.length, header.recordCount)
-      while (spans.next()) {
-        const offset = header.baseOffset + spans.offsetDelta
-        if (!spans.hasKey || offset < this.#job.firstDirtyOffset) continue
-        if (offset > lastOffset)
-          throw new DamagedLogError(`A record lies behind its batch at offset ${header.baseOffset}`)
-        if (!map.put(records, spans.keyAt, spans.keyEnd, offset)) return false
+      const chunk = this.#chunk
+      for (let count = chunk.read(spans, records, map); count > 0;) {
+        if (!this.#mapChunk(header.baseOffset, lastOffset, count)) return false
+        count = chunk.read(spans, records, map)
       }
     }
     map.latestOffset = lastOffset
+    return true
+  }
+
+  #mapChunk(baseOffset: number, lastOffset: number, count: number): boolean {
+    const chunk = this.#chunk
+    const bits = this.#bits
+    const { firstDirtyOffset } = this.#job
+    for (let index = 0; index < count; index++) {
+      const offset = baseOffset + (chunk.offsetDeltas[index] ?? 0)
+      if (offset < firstDirtyOffset) continue
+      if (offset > lastOffset)
+        throw new DamagedLogError(`A record lies behind its batch at offset ${baseOffset}`)
+      const hasKey = chunk.hasKey[index] !== 0
+      if (!hasKey || chunk.hasValue[index] === 0) bits?.markSpecial(offset)
+      if (!hasKey) continue
+      const previous = this.#map.put(index, offset)
+      if (previous === noRoom) return false
+      if (previous !== notThere) bits?.supersede(previous)
+    }
     return true
   }
 

@@ -14,11 +14,10 @@ const blockBytes = 16
 const roundCount = 12
 
 export class KeyHash {
-  /** The last hash, in four words. */
-  readonly words = new Int32Array(4)
   /** Three keys of four words: the seed, and two that follow from it for whole and padded last blocks. */
   readonly #keys: Int32Array
-  readonly #lastBlock = new Uint8Array(blockBytes)
+  /** A buffer like those that keys lie in: code for one kind of array is faster. */
+  readonly #lastBlock = Buffer.alloc(blockBytes)
 
   /** `seed` must be random. */
   constructor(seed: Uint8Array) {
@@ -29,70 +28,67 @@ export class KeyHash {
     this.#keys = Int32Array.of(...key, ...twice, ...doubled(twice))
   }
 
-  /** Of bytes [start, end). */
-  update(bytes: Uint8Array, start: number, end: number): void {
-    const { words } = this
+  /** Of bytes [start, end): four words, into `target` from `to` on. */
+  hash(bytes: Buffer, start: number, end: number, target: Int32Array, to: number): void {
     const keys = this.#keys
-    words[0] = keys[0] ?? 0
-    words[1] = keys[1] ?? 0
-    words[2] = keys[2] ?? 0
-    words[3] = keys[3] ?? 0
+    let a = keys[0] ?? 0
+    let b = keys[1] ?? 0
+    let c = keys[2] ?? 0
+    let d = keys[3] ?? 0
+    let source = bytes
     let at = start
-    for (; end - at > blockBytes; at += blockBytes) absorb(words, bytes, at)
-    const isWhole = end - at === blockBytes
-    const key = isWhole ? 4 : 8
-    const k0 = keys[key] ?? 0
-    const k1 = keys[key + 1] ?? 0
-    const k2 = keys[key + 2] ?? 0
-    const k3 = keys[key + 3] ?? 0
-    words[0] ^= k0
-    words[1] ^= k1
-    words[2] ^= k2
-    words[3] ^= k3
-    if (isWhole) absorb(words, bytes, at)
-    else absorb(words, this.#padded(bytes, at, end), 0)
-    words[0] ^= k0
-    words[1] ^= k1
-    words[2] ^= k2
-    words[3] ^= k3
+    // At most 16 bytes are left for the last block, and none for a key of no bytes only.
+    let left = end - start
+    const key = left > 0 && left % blockBytes === 0 ? 4 : 8
+    for (;;) {
+      const isLast = left <= blockBytes
+      if (isLast) {
+        a ^= keys[key] ?? 0
+        b ^= keys[key + 1] ?? 0
+        c ^= keys[key + 2] ?? 0
+        d ^= keys[key + 3] ?? 0
+        if (left < blockBytes) {
+          source = this.#padded(bytes, at, left)
+          at = 0
+        }
+      }
+      a ^= wordAt(source, at)
+      b ^= wordAt(source, at + 4)
+      c ^= wordAt(source, at + 8)
+      d ^= wordAt(source, at + 12)
+      for (let round = 0; round < roundCount; round++) {
+        a = (a + b) | 0
+        b = ((b << 5) | (b >>> 27)) ^ a
+        a = (a << 16) | (a >>> 16)
+        c = (c + d) | 0
+        d = ((d << 8) | (d >>> 24)) ^ c
+        a = (a + d) | 0
+        d = ((d << 13) | (d >>> 19)) ^ a
+        c = (c + b) | 0
+        b = ((b << 7) | (b >>> 25)) ^ c
+        c = (c << 16) | (c >>> 16)
+      }
+      if (isLast) break
+      at += blockBytes
+      left -= blockBytes
+    }
+    target[to] = a ^ (keys[key] ?? 0)
+    target[to + 1] = b ^ (keys[key + 1] ?? 0)
+    target[to + 2] = c ^ (keys[key + 2] ?? 0)
+    target[to + 3] = d ^ (keys[key + 3] ?? 0)
   }
 
-  /** Fewer than 16 bytes, then one that is 1, then zeros. */
-  #padded(bytes: Uint8Array, start: number, end: number): Uint8Array {
+  /** `count` bytes, fewer than 16, then one that is 1, then zeros. */
+  #padded(bytes: Buffer, start: number, count: number): Buffer {
     const block = this.#lastBlock
-    block.fill(0)
-    let to = 0
-    for (let at = start; at < end; at++) block[to++] = bytes[at] ?? 0
-    block[to] = 1
+    for (let at = 0; at < count; at++) block[at] = bytes[start + at] ?? 0
+    block[count] = 1
+    for (let at = count + 1; at < blockBytes; at++) block[at] = 0
     return block
   }
 }
 
-/** Mixes 16 bytes from `at` on into the state. */
-function absorb(state: Int32Array, bytes: Uint8Array, at: number): void {
-  let a = (state[0] ?? 0) ^ wordAt(bytes, at)
-  let b = (state[1] ?? 0) ^ wordAt(bytes, at + 4)
-  let c = (state[2] ?? 0) ^ wordAt(bytes, at + 8)
-  let d = (state[3] ?? 0) ^ wordAt(bytes, at + 12)
-  for (let round = 0; round < roundCount; round++) {
-    a = (a + b) | 0
-    b = ((b << 5) | (b >>> 27)) ^ a
-    a = (a << 16) | (a >>> 16)
-    c = (c + d) | 0
-    d = ((d << 8) | (d >>> 24)) ^ c
-    a = (a + d) | 0
-    d = ((d << 13) | (d >>> 19)) ^ a
-    c = (c + b) | 0
-    b = ((b << 7) | (b >>> 25)) ^ c
-    c = (c << 16) | (c >>> 16)
-  }
-  state[0] = a
-  state[1] = b
-  state[2] = c
-  state[3] = d
-}
-
-function wordAt(bytes: Uint8Array, at: number): number {
+function wordAt(bytes: Buffer, at: number): number {
   return (
     (bytes[at] ?? 0) |
     ((bytes[at + 1] ?? 0) << 8) |

@@ -2,7 +2,10 @@
  * The latest offset of each key in the part of a log that is being cleaned, in a fixed amount of memory: an open
  * hash table whose slots hold the key's hash and the offset, not the key.
  *
- *   slot (24 bytes):  hash 4 x int32 | offset + 1, high and low int32; 0: empty
+ *   slot (24 bytes):  hash 4 x int32 | offset + 1, a double; 0: empty
+ *
+ * The table is larger than the processor's caches, so nearly every slot is a miss. Keys are looked up many at a time:
+ * in a loop that does nothing else, the processor waits for several of them at once.
  *
  * I1: at most `countMax` slots are taken, so that a search ends.
  */
@@ -10,7 +13,14 @@ import { assert } from '../../../base/assert.ts'
 import { KeyHash } from './key-hash.ts'
 
 export const slotBytes = 24
+/** Keys that are looked up together, at most. */
+export const keysTogether = 128
+/** Instead of an offset. */
+export const notThere = -1
+export const noRoom = -2
 const slotWords = slotBytes / 4
+const slotDoubles = slotBytes / 8
+const hashWords = 4
 const two32 = 2 ** 32
 
 export interface OffsetMapOptions {
@@ -27,8 +37,12 @@ export class OffsetMap {
   latestOffset = -1
   #count = 0
   readonly #slotCount: number
+  /** The slots, seen as hashes and as offsets. */
   readonly #words: Int32Array
+  readonly #doubles: Float64Array
   readonly #hash: KeyHash
+  readonly #hashes = new Int32Array(keysTogether * hashWords)
+  readonly #slots = new Int32Array(keysTogether)
 
   constructor(options: OffsetMapOptions) {
     this.#slotCount = Math.max(Math.floor(options.bytes / slotBytes), 2)
@@ -36,7 +50,9 @@ export class OffsetMap {
       Math.max(Math.floor(this.#slotCount * options.loadFactor), 1),
       this.#slotCount - 1,
     )
-    this.#words = new Int32Array(this.#slotCount * slotWords)
+    const memory = new ArrayBuffer(this.#slotCount * slotBytes)
+    this.#words = new Int32Array(memory)
+    this.#doubles = new Float64Array(memory)
     this.#hash = new KeyHash(options.seed)
   }
 
@@ -44,48 +60,64 @@ export class OffsetMap {
     return this.#count
   }
 
-  /** The key in bytes [start, end) occurs at `offset`, later than before. False: there is no room. */
-  put(bytes: Uint8Array, start: number, end: number, offset: number): boolean {
-    const at = this.#find(bytes, start, end)
-    const words = this.#words
-    if (!this.#isTaken(at)) {
-      if (this.#count >= this.countMax) return false
+  /** The key in bytes [start, end) is that of `index` from now on, which is below `keysTogether`. */
+  setKey(index: number, bytes: Buffer, start: number, end: number): void {
+    this.#hash.hash(bytes, start, end, this.#hashes, index * hashWords)
+  }
+
+  /** Looks up the keys of 0 to `count`. */
+  find(count: number): void {
+    const hashes = this.#hashes
+    const slots = this.#slots
+    const perHash = this.#slotCount / two32
+    for (let index = 0; index < count; index++) {
+      const home = Math.floor(((hashes[index * hashWords] ?? 0) >>> 0) * perHash)
+      slots[index] = this.#search(index, home)
+    }
+  }
+
+  /** `notThere`: the key was not in the map when it was looked up. */
+  get(index: number): number {
+    return (this.#doubles[(this.#slots[index] ?? 0) * slotDoubles + 2] ?? 0) - 1
+  }
+
+  /** The key occurs at `offset`, later than before: at the offset returned, `notThere`, or else there is no room. */
+  put(index: number, offset: number): number {
+    // Since it was looked up, another one may have taken the slot.
+    const slot = this.#search(index, this.#slots[index] ?? 0)
+    const offsetAt = slot * slotDoubles + 2
+    const previous = (this.#doubles[offsetAt] ?? 0) - 1
+    if (previous === notThere) {
+      if (this.#count >= this.countMax) return noRoom
       this.#count++
-      words.set(this.#hash.words, at)
-    }
-    const stored = offset + 1
-    assert(stored > 0, 'an offset is not negative')
-    const high = Math.floor(stored / two32)
-    words[at + 4] = high
-    words[at + 5] = stored - high * two32
-    return true
-  }
-
-  /** -1: the key is not in the map. */
-  get(bytes: Uint8Array, start: number, end: number): number {
-    const at = this.#find(bytes, start, end)
-    return (this.#words[at + 4] ?? 0) * two32 + ((this.#words[at + 5] ?? 0) >>> 0) - 1
-  }
-
-  /** Its slot, or the empty one where it would go. */
-  #find(bytes: Uint8Array, start: number, end: number): number {
-    this.#hash.update(bytes, start, end)
-    const words = this.#words
-    const hash = this.#hash.words
-    let slot = ((hash[0] ?? 0) >>> 0) % this.#slotCount
-    for (;;) {
+      const words = this.#words
+      const hashes = this.#hashes
       const at = slot * slotWords
-      const isSame =
-        words[at] === hash[0] &&
-        words[at + 1] === hash[1] &&
-        words[at + 2] === hash[2] &&
-        words[at + 3] === hash[3]
-      if (isSame || !this.#isTaken(at)) return at
-      slot = slot + 1 === this.#slotCount ? 0 : slot + 1
+      const from = index * hashWords
+      words[at] = hashes[from] ?? 0
+      words[at + 1] = hashes[from + 1] ?? 0
+      words[at + 2] = hashes[from + 2] ?? 0
+      words[at + 3] = hashes[from + 3] ?? 0
     }
+    assert(offset >= 0, 'an offset is not negative')
+    this.#doubles[offsetAt] = offset + 1
+    return previous
   }
 
-  #isTaken(at: number): boolean {
-    return this.#words[at + 5] !== 0 || this.#words[at + 4] !== 0
+  /** From `slot` on: the slot of the key, or the empty one where it would go. */
+  #search(index: number, slot: number): number {
+    const words = this.#words
+    const hashes = this.#hashes
+    const from = index * hashWords
+    for (let found = slot; ;) {
+      const at = found * slotWords
+      const isSame =
+        words[at] === hashes[from] &&
+        words[at + 1] === hashes[from + 1] &&
+        words[at + 2] === hashes[from + 2] &&
+        words[at + 3] === hashes[from + 3]
+      if (isSame || this.#doubles[found * slotDoubles + 2] === 0) return found
+      found = found + 1 === this.#slotCount ? 0 : found + 1
+    }
   }
 }

@@ -18,13 +18,13 @@ export class RecordSpans {
   hasKey = false
   hasValue = false
   #at: number
-  readonly #bytes: Uint8Array
+  readonly #bytes: Buffer
   readonly #end: number
   readonly #count: number
   #index = 0
 
   /** `bytes` [start, end) are `count` records, uncompressed. */
-  constructor(bytes: Uint8Array, start: number, end: number, count: number) {
+  constructor(bytes: Buffer, start: number, end: number, count: number) {
     this.#bytes = bytes
     this.#at = start
     this.#end = end
@@ -42,8 +42,9 @@ export class RecordSpans {
     const length = this.#varint()
     this.end = this.#at + length
     if (length < 0 || this.end > this.#end) throw this.#damaged('is longer than its batch')
+    // Attributes, which have no meaning yet.
     this.#at += 1
-    this.timestampDelta = this.#varlong()
+    this.timestampDelta = this.#timestampDelta()
     this.restAt = this.#at
     const offsetDelta = this.#varint()
     if (offsetDelta <= this.offsetDelta) throw this.#damaged('goes back in offset')
@@ -63,21 +64,37 @@ export class RecordSpans {
     return true
   }
 
+  /** Nearly all have one or two bytes. */
   #varint(): number {
-    let zigzag = 0
-    for (let shift = 0; shift < 35; shift += 7) {
-      const byte = this.#bytes[this.#at++] ?? 0
+    const bytes = this.#bytes
+    const first = bytes[this.#at++] ?? 0
+    if (first <= 0x7f) return (first >>> 1) ^ -(first & 1)
+    const second = bytes[this.#at++] ?? 0
+    let zigzag = (first & 0x7f) | ((second & 0x7f) << 7)
+    if (second <= 0x7f) return (zigzag >>> 1) ^ -(zigzag & 1)
+    for (let shift = 14; shift < 35; shift += 7) {
+      const byte = bytes[this.#at++] ?? 0
       zigzag |= (byte & 0x7f) << shift
       if (byte <= 0x7f) return (zigzag >>> 1) ^ -(zigzag & 1)
     }
     throw this.#damaged('has a number that does not end')
   }
 
+  #timestampDelta(): number {
+    const bytes = this.#bytes
+    const at = this.#at
+    // Batches last for seconds.
+    const first = bytes[at] ?? 0
+    const second = bytes[at + 1] ?? 0
+    return first <= 0x7f || second <= 0x7f ? this.#varint() : this.#varlong()
+  }
+
   /** Rounded beyond 2^53, which whoever calculates with it must notice. */
   #varlong(): number {
+    const bytes = this.#bytes
     let zigzag = 0
     for (let scale = 1; scale <= 2 ** 63; scale *= 128) {
-      const byte = this.#bytes[this.#at++] ?? 0
+      const byte = bytes[this.#at++] ?? 0
       zigzag += (byte & 0x7f) * scale
       if (byte <= 0x7f) return zigzag % 2 === 0 ? zigzag / 2 : -(zigzag + 1) / 2
     }

@@ -21,9 +21,10 @@ t.test('key hash: vectors of the standard', (t) => {
     // In the middle of other bytes, as in a batch.
     const bytes = Buffer.alloc(100, 0xff)
     for (let index = 0; index < Number(length); index++) bytes[13 + index] = index
-    hash.update(bytes, 13, 13 + Number(length))
+    const words = new Int32Array(6)
+    hash.hash(bytes, 13, 13 + Number(length), words, 1)
     t.same(
-      Array.from(hash.words, (word) => word >>> 0),
+      Array.from(words.subarray(1, 5), (word) => word >>> 0),
       expected,
       `${length} bytes`,
     )
@@ -34,9 +35,9 @@ t.test('key hash: vectors of the standard', (t) => {
 t.test('key hash: another seed, another hash', (t) => {
   const bytes = Buffer.from('some key')
   const [left, right] = [1, 2].map((byte) => {
-    const hash = new KeyHash(Buffer.alloc(16, byte))
-    hash.update(bytes, 0, bytes.length)
-    return [...hash.words]
+    const words = new Int32Array(4)
+    new KeyHash(Buffer.alloc(16, byte)).hash(bytes, 0, bytes.length, words, 0)
+    return [...words]
   })
   t.notSame(left, right)
   t.end()
