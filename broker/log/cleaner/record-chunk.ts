@@ -16,14 +16,15 @@ export class RecordChunk {
    * Throws `DamagedLogError`.
    */
   read(spans: RecordSpans, bytes: Buffer, map?: OffsetMap): number {
+    const { starts, ends, offsetDeltas, timestampDeltas, hasKey, hasValue } = this
     let count = 0
     while (count < keysTogether && spans.next()) {
-      this.starts[count] = spans.start
-      this.ends[count] = spans.end
-      this.offsetDeltas[count] = spans.offsetDelta
-      this.timestampDeltas[count] = spans.timestampDelta
-      this.hasKey[count] = spans.hasKey ? 1 : 0
-      this.hasValue[count] = spans.hasValue ? 1 : 0
+      starts[count] = spans.start
+      ends[count] = spans.end
+      offsetDeltas[count] = spans.offsetDelta
+      timestampDeltas[count] = spans.timestampDelta
+      hasKey[count] = spans.hasKey ? 1 : 0
+      hasValue[count] = spans.hasValue ? 1 : 0
       // Without a key, what was looked up before at this index is again: nobody asks for it.
       if (spans.hasKey) map?.setKey(count, bytes, spans.keyAt, spans.keyEnd)
       count++
