@@ -93,6 +93,12 @@ export class Wire {
   }
 }
 
+/** Options of a broker whose groups of KIP-848 give members up soon. */
+export const shortSessions = {
+  isolation: 'worker',
+  properties: { 'group.consumer.session.timeout.ms': '600' },
+} as const
+
 export interface BadWorld {
   readonly broker: TestBroker
   readonly kafka: Kafka
@@ -110,7 +116,6 @@ export async function badWorld(
     ...options,
     properties: {
       'advertised.listeners': `PLAINTEXT://127.0.0.1:${wire.port}`,
-      'group.consumer.session.timeout.ms': '600',
       'group.consumer.heartbeat.interval.ms': '100',
       'auto.create.topics.enable': 'false',
       ...options.properties,
