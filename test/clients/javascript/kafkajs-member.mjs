@@ -34,32 +34,49 @@ consumer.on(events.REBALANCING, () => ownership.revoked())
 consumer.on(events.CRASH, ({ payload }) => {
   print('note', `crash: ${payload.error}`)
   ownership.revoked()
+  // After what it takes for fatal (a member that was frozen is not known any more) kafkajs leaves this to us.
+  if (!payload.restart && !ending) restart()
 })
+let ending = false
 
-await consumer.connect()
-await consumer.subscribe({ topic, fromBeginning: true })
-await consumer.run({
-  autoCommit: false,
-  eachBatchAutoResolve: false,
-  async eachBatch(work) {
-    const { messages, partition } = work.batch
-    if (!work.isRunning() || work.isStale()) return
-    for (const { offset, timestamp } of messages) {
-      print('record', partition, offset, timestamp)
-      work.resolveOffset(offset)
-    }
-    const next = `${Number(messages.at(-1).offset) + 1}`
-    await consumer.commitOffsets([{ topic, partition, offset: next }])
-    print('committed', `${partition}:${next}`)
-    await work.heartbeat()
-  },
-})
+await start()
 await inputEnds()
+ending = true
 await consumer.stop()
 ownership.revoked()
 await consumer.disconnect()
 print('left')
 process.exit(0)
+
+async function start() {
+  await consumer.connect()
+  await consumer.subscribe({ topic, fromBeginning: true })
+  await run()
+}
+
+async function restart() {
+  await consumer.disconnect()
+  if (!ending) await start()
+}
+
+function run() {
+  return consumer.run({
+    autoCommit: false,
+    eachBatchAutoResolve: false,
+    async eachBatch(work) {
+      const { messages, partition } = work.batch
+      if (!work.isRunning() || work.isStale()) return
+      for (const { offset, timestamp } of messages) {
+        print('record', partition, offset, timestamp)
+        work.resolveOffset(offset)
+      }
+      const next = `${Number(messages.at(-1).offset) + 1}`
+      await consumer.commitOffsets([{ topic, partition, offset: next }])
+      print('committed', `${partition}:${next}`)
+      await work.heartbeat()
+    },
+  })
+}
 
 /** Java's range, under Java's name, so that kafkajs can be in one group with the others. */
 function range({ cluster }) {
