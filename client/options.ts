@@ -17,15 +17,19 @@ export function checkOptions<R extends Rules>(what: string, given: unknown, rule
     throw new TypeError(`The options of a ${what} are an object, not ${describe(given)}`)
   }
   const values = (given ?? {}) as Readonly<Record<string, unknown>>
-  for (const key of Object.keys(values)) {
-    if (!Object.hasOwn(rules, key)) {
-      const nearest = nearestOf(key, Object.keys(rules))
-      throw new RangeError(`"${key}" is no option of a ${what}; the nearest is "${nearest}"`)
-    }
-  }
+  refuseUnknown(what, values, rules)
   const checked: Record<string, unknown> = {}
   for (const [key, rule] of Object.entries(rules)) checked[key] = rule(values[key], key)
   return checked as Checked<R>
+}
+
+/** Throws `RangeError` at an option that does not exist, with the nearest one that does. */
+export function refuseUnknown(what: string, given: object, known: object): void {
+  for (const key of Object.keys(given)) {
+    if (Object.hasOwn(known, key)) continue
+    const nearest = nearestOf(key, Object.keys(known))
+    throw new RangeError(`"${key}" is no option of a ${what}; the nearest is "${nearest}"`)
+  }
 }
 
 /** A whole number from `min` to `max`. */

@@ -1,4 +1,4 @@
-import { nearestOf } from '../../base/nearest.ts'
+import { refuseUnknown } from '../options.ts'
 import type { AssignorName } from '../group/assignors/assignors.ts'
 import type { FetchSettings } from './settings.ts'
 
@@ -99,7 +99,7 @@ const autoCommitMsDefault = 5000
 const mebibyte = 1024 * 1024
 const int32Max = 0x7fff_ffff
 
-/** Fills the defaults in. Throws `TypeError` at an option that does not exist and `RangeError` at a value that can't be. */
+/** Fills the defaults in. Throws `RangeError` at an option that does not exist or a value that can't be, `TypeError` at a wrong type. */
 export function settingsOf(options: ConsumerOptions): ConsumerSettings {
   refuseUnknown('consumer', options, knownOptions)
   const fetch = options.fetch ?? {}
@@ -129,19 +129,6 @@ export function settingsOf(options: ConsumerOptions): ConsumerSettings {
     retryBackoffMs: integer('retryBackoffMs', options.retryBackoffMs, 100, 1),
     retryBackoffMaxMs: integer('retryBackoffMaxMs', options.retryBackoffMaxMs, 1000, 1),
     requestTimeoutMs: integer('requestTimeoutMs', options.requestTimeoutMs, 30_000, 1),
-  }
-}
-
-/** `whose` names the options in the message. */
-export function refuseUnknown(
-  whose: string,
-  options: object,
-  known: Readonly<Record<string, true>>,
-): void {
-  for (const key of Object.keys(options)) {
-    if (Object.hasOwn(known, key)) continue
-    const nearest = nearestOf(key, Object.keys(known))
-    throw new TypeError(`${whose} has no option "${key}"; did you mean "${nearest}"?`)
   }
 }
 

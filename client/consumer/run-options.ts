@@ -1,5 +1,6 @@
 import { checkTopicName } from '../topic.ts'
-import { integer, refuseUnknown } from './options.ts'
+import { refuseUnknown } from '../options.ts'
+import { integer } from './options.ts'
 import type { AnyTopic } from './record.ts'
 
 export interface RetryPolicy {
@@ -55,7 +56,7 @@ const knownRetryOptions: Readonly<Record<keyof RetryPolicy, true>> = {
   maxMs: true,
 }
 
-/** Throws `TypeError` at an option that does not exist and `RangeError` at a value that can't be. */
+/** Throws `RangeError` at an option that does not exist or a value that can't be. */
 export function runSettingsOf(options: RunOptions, maxPollIntervalMs: number): RunSettings {
   refuseUnknown('run', options, knownOptions)
   const retry = options.retry ?? {}

@@ -333,7 +333,7 @@ t.test('run: wrong options are refused by name', async (t) => {
   const { consumer, handler } = await started(world)
   await t.rejects(
     consumer.run('orders', handler, { concurency: 2 } as never),
-    /did you mean "concurrency"/,
+    /the nearest is "concurrency"/,
   )
   await t.rejects(consumer.run('orders', handler, { concurrency: 0 }), RangeError)
   await t.rejects(consumer.run('orders', handler, { deadLetter: 'x' }), TypeError)

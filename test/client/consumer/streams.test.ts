@@ -446,5 +446,5 @@ t.test('consumer: one reader at a time, and none after close', async (t) => {
   await world.until(consumer.close())
   t.equal((await world.until(next)).done, true)
   t.throws(() => consumer.assign([place()]), KafkaError)
-  t.throws(() => world.consumer({ gruop: 'x' } as never), /did you mean "group"/)
+  t.throws(() => world.consumer({ gruop: 'x' } as never), /the nearest is "group"/)
 })
