@@ -171,7 +171,7 @@ export class BrokerFetcher {
     if (!(error instanceof KafkaError) || error.code === 'CLOSED') this.close()
     const capMs = Math.min(
       settings.retryBackoffMs * 2 ** this.#failures,
-      settings.retryBackoffMaxMs,
+      settings.retryBackoffMsMax,
     )
     this.#failures = Math.min(this.#failures + 1, 20)
     const inMs = capMs * (0.5 + env.random.fraction() / 2)

@@ -317,9 +317,9 @@ export class FetchEngine implements FetchHost, PositionsHost {
   }
 
   #backOff(partition: Partition): void {
-    const { retryBackoffMs, retryBackoffMaxMs } = this.settings
+    const { retryBackoffMs, retryBackoffMsMax } = this.settings
     const grown = Math.max(retryBackoffMs, 2 * partition.backoffMs)
-    partition.backoffMs = Math.min(grown, retryBackoffMaxMs)
+    partition.backoffMs = Math.min(grown, retryBackoffMsMax)
     const inMs = partition.backoffMs * (0.5 + this.env.random.fraction() / 2)
     partition.notBeforeMs = this.env.clock.monotonicMs() + inMs
     this.env.timers.after(inMs + 1, () => this.#pump(), { holdsProcess: true })

@@ -39,7 +39,7 @@ export interface ConsumerOptions {
   readonly revokeTimeoutMs?: number
   readonly metadataMaxAgeMs?: number
   readonly retryBackoffMs?: number
-  readonly retryBackoffMaxMs?: number
+  readonly retryBackoffMsMax?: number
   readonly requestTimeoutMs?: number
 }
 
@@ -83,7 +83,7 @@ const knownOptions: Readonly<Record<keyof ConsumerOptions, true>> = {
   revokeTimeoutMs: true,
   metadataMaxAgeMs: true,
   retryBackoffMs: true,
-  retryBackoffMaxMs: true,
+  retryBackoffMsMax: true,
   requestTimeoutMs: true,
 }
 
@@ -127,7 +127,7 @@ export function settingsOf(options: ConsumerOptions): ConsumerSettings {
     revokeTimeoutMs: integer('revokeTimeoutMs', options.revokeTimeoutMs, 10_000, 0),
     metadataMaxAgeMs: integer('metadataMaxAgeMs', options.metadataMaxAgeMs, 300_000, 1),
     retryBackoffMs: integer('retryBackoffMs', options.retryBackoffMs, 100, 1),
-    retryBackoffMaxMs: integer('retryBackoffMaxMs', options.retryBackoffMaxMs, 1000, 1),
+    retryBackoffMsMax: integer('retryBackoffMsMax', options.retryBackoffMsMax, 1000, 1),
     requestTimeoutMs: integer('requestTimeoutMs', options.requestTimeoutMs, 30_000, 1),
   }
 }

@@ -117,7 +117,7 @@ export class Positions {
     const { settings, env } = this.#host
     const capMs = Math.min(
       settings.retryBackoffMs * 2 ** Math.min(this.#failures - 1, 20),
-      settings.retryBackoffMaxMs,
+      settings.retryBackoffMsMax,
     )
     const over = deferred<void>()
     const inMs = capMs * (0.5 + env.random.fraction() / 2)

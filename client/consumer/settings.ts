@@ -13,6 +13,6 @@ export interface FetchSettings {
   readonly rackId: string
   readonly metadataMaxAgeMs: number
   readonly retryBackoffMs: number
-  readonly retryBackoffMaxMs: number
+  readonly retryBackoffMsMax: number
   readonly requestTimeoutMs: number
 }
