@@ -195,7 +195,7 @@ export class LogFiles {
   }
 
   #removeFiles(segments: readonly SegmentPaths[], delayMs: number): void {
-    const { disk, timers } = this.#owner.resources.env
+    const { disk } = this.#owner.resources.env
     const renamed: string[] = []
     for (const segment of segments) {
       this.#namesChanged = true
@@ -208,9 +208,17 @@ export class LogFiles {
         }
       })
     }
-    if (renamed.length === 0) return
-    timers.after(delayMs, () => {
-      for (const path of renamed) this.ignoringErrors(() => disk.remove(path))
+    if (renamed.length > 0) this.removeLater(renamed, delayMs)
+  }
+
+  /** Not on the event loop, which the removal of a file of a GiB would stop for a quarter of a second. */
+  removeLater(paths: readonly string[], delayMs: number): void {
+    const { env, logger } = this.#owner.resources
+    env.timers.after(delayMs, () => {
+      for (const path of paths)
+        env.disk.removeTree(path).catch((error: unknown) => {
+          logger.warn({ err: error, path }, 'A file could not be removed')
+        })
     })
   }
 

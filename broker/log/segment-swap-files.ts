@@ -4,7 +4,7 @@
  *
  *   1. `<base>.log.cleaned` is written and synced, then its name is.
  *   2. `<base>.swap` is published: from here on the swap has happened.
- *   3. The other segments' files are renamed to `.deleted`, `<base>.log.cleaned` replaces `<base>.log`. Names are synced.
+ *   3. The old segments' files are renamed to `.deleted`, `<base>.log.cleaned` to `<base>.log`. Names are synced.
  *   4. `<base>.swap` is removed, and that is synced before anything else may go by these names.
  *
  * A start that finds the `.swap` file does step 3 again, which changes nothing where it was done, and step 4.
@@ -62,6 +62,12 @@ function checksumOf(lines: readonly string[]): number {
 export function swapFiles(disk: Disk, path: string, note: SwapNote): string[] {
   const [baseOffset = 0, ...others] = note.baseOffsets
   const deleted: string[] = []
+  const log = `${path}/${segmentFileName(baseOffset, 'log')}`
+  // Not replaced but renamed: the last name of a large file takes long to remove, so somebody else does it later.
+  if (disk.stat(`${log}${cleanedSuffix}`) !== undefined && disk.stat(log) !== undefined) {
+    disk.rename(log, `${log}.deleted`)
+    deleted.push(`${log}.deleted`)
+  }
   for (const other of others) {
     for (const kind of segmentFileKinds) {
       const file = `${path}/${segmentFileName(other, kind)}`

@@ -14,6 +14,9 @@ import type { LastOfProducer } from './producer-state.ts'
 import { encodeSwapNote, segmentFileKinds, swapFiles, type SwapNote } from './segment-swap-files.ts'
 import { Segment, type SegmentOwner } from './segment.ts'
 
+/** Until files that were replaced go: readers that still have them should have let go of them. */
+const removalDelayMsMax = 1000
+
 export interface SwappedLog extends SegmentOwner {
   /** Neither closed nor failed. */
   readonly isUsable: boolean
@@ -115,7 +118,7 @@ export class SegmentSwap {
   #swapIn(sources: readonly Segment[], note: SwapNote): void {
     const files = this.#files
     const { path, config, resources } = this.#log
-    const { disk, timers } = resources.env
+    const { disk } = resources.env
     const first = sources[0]
     assert(first !== undefined, 'something is replaced')
     const deleted = swapFiles(disk, path, note)
@@ -124,9 +127,8 @@ export class SegmentSwap {
     files.segments.replace(files.segments.indexOf(first.baseOffset), sources.length, segment)
     files.replaced(sources)
     this.#stage = 'swapped'
-    timers.after(config.fileDeleteDelayMs, () => {
-      for (const file of deleted) files.ignoringErrors(() => disk.remove(file))
-    })
+    // The next cleaning wants the first one's name again, and readers have maps, not names.
+    files.removeLater(deleted, Math.min(config.fileDeleteDelayMs, removalDelayMsMax))
   }
 
   /** Step 4. */
