@@ -15,33 +15,15 @@ const kafka = new Kafka({
   logLevel: logLevel.NOTHING,
   retry: { initialRetryTime: 30, maxRetryTime: 300, retries: 1000 },
 })
-const consumer = kafka.consumer({
-  groupId,
-  sessionTimeout: Number(settings.session ?? 10_000),
-  rebalanceTimeout: 15_000,
-  heartbeatInterval: Number(settings.heartbeat ?? 300),
-  maxWaitTimeInMs: 100,
-  allowAutoTopicCreation: false,
-  partitionAssigners: [settings.assignor === 'range' ? range : PartitionAssigners.roundRobin],
-})
-
 const ownership = new Ownership()
-const { events } = consumer
-consumer.on(events.GROUP_JOIN, ({ payload }) => {
-  ownership.assigned(-1, payload.memberAssignment[topic] ?? [])
-})
-consumer.on(events.REBALANCING, () => ownership.revoked())
-consumer.on(events.CRASH, ({ payload }) => {
-  print('note', `crash: ${payload.error}`)
-  ownership.revoked()
-  // After what it takes for fatal (a member that was frozen is not known any more) kafkajs leaves this to us.
-  if (!payload.restart && !ending) restart()
-})
 let ending = false
+let consumer
+let started = start()
 
-await start()
+await started
 await inputEnds()
 ending = true
+await started
 await consumer.stop()
 ownership.revoked()
 await consumer.disconnect()
@@ -49,18 +31,40 @@ print('left')
 process.exit(0)
 
 async function start() {
+  consumer = kafka.consumer({
+    groupId,
+    sessionTimeout: Number(settings.session ?? 10_000),
+    rebalanceTimeout: 15_000,
+    heartbeatInterval: Number(settings.heartbeat ?? 300),
+    maxWaitTimeInMs: 100,
+    allowAutoTopicCreation: false,
+    partitionAssigners: [settings.assignor === 'range' ? range : PartitionAssigners.roundRobin],
+  })
+  watch(consumer)
   await consumer.connect()
   await consumer.subscribe({ topic, fromBeginning: true })
-  await run()
+  await run(consumer)
 }
 
-async function restart() {
-  await consumer.disconnect()
-  if (!ending) await start()
+function watch({ events, on }) {
+  on(events.GROUP_JOIN, ({ payload }) => {
+    // Without REBALANCING, it joined anew because the coordinator did not know it any more.
+    ownership.lost()
+    ownership.assigned(-1, payload.memberAssignment[topic] ?? [])
+  })
+  on(events.REBALANCING, () => ownership.revoked())
+  on(events.CRASH, ({ payload }) => {
+    print('note', `crash: ${payload.error}`)
+    ownership.revoked()
+    // After what it takes for fatal (a commit of a member that is not known any more) kafkajs leaves
+    // this to us. A connection of the old consumer may not be used again: when the broker closes its
+    // old socket, kafkajs takes that for the end of the new one.
+    if (!payload.restart && !ending) started = start()
+  })
 }
 
-function run() {
-  return consumer.run({
+function run(running) {
+  return running.run({
     autoCommit: false,
     eachBatchAutoResolve: false,
     async eachBatch(work) {
@@ -71,7 +75,7 @@ function run() {
         work.resolveOffset(offset)
       }
       const next = `${Number(messages.at(-1).offset) + 1}`
-      await consumer.commitOffsets([{ topic, partition, offset: next }])
+      await running.commitOffsets([{ topic, partition, offset: next }])
       print('committed', `${partition}:${next}`)
       await work.heartbeat()
     },
@@ -82,10 +86,10 @@ function run() {
 function range({ cluster }) {
   return {
     name: 'range',
-    version: 1,
+    version: 0,
     protocol: ({ topics }) => ({
       name: 'range',
-      metadata: AssignerProtocol.MemberMetadata.encode({ version: 1, topics, userData: null }),
+      metadata: AssignerProtocol.MemberMetadata.encode({ version: 0, topics, userData: null }),
     }),
     async assign({ members, topics }) {
       const memberIds = members.map(({ memberId }) => memberId).toSorted()
@@ -97,7 +101,7 @@ function range({ cluster }) {
           const end = Math.ceil(((index + 1) * count) / memberIds.length)
           assignment[each] = Array.from({ length: end - begin }, (_, at) => begin + at)
         }
-        const encoded = { version: 1, assignment, userData: null }
+        const encoded = { version: 0, assignment, userData: null }
         return { memberId, memberAssignment: AssignerProtocol.MemberAssignment.encode(encoded) }
       })
     },

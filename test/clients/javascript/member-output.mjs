@@ -18,6 +18,12 @@ export class Ownership {
     print('assigned', generation, gained.join(','))
   }
 
+  /** Everything, without having been asked to give it up. */
+  lost() {
+    if (this.#owned.length > 0) print('lost', this.#owned.join(','))
+    this.#owned = []
+  }
+
   revoked() {
     print('revoked', this.#owned.join(','))
     this.#owned = []
