@@ -218,39 +218,14 @@ function boundsText({ min, max }: { readonly min?: number; readonly max?: number
   return max === undefined ? '' : `, ${max} or less`
 }
 
-/** As Java writes it: with a decimal point. */
+/** As Java's Double.toString: with a decimal point, and powers of ten outside of 0.001 to 10,000,000. */
 function doubleText(value: number): string {
-  return Number.isInteger(value) ? value.toFixed(1) : String(value)
-}
-
-function define<T>(
-  type: PropertyType,
-  options: Common & { readonly default: string | number | boolean | null },
-  allowed: string,
-  parse: (text: string) => Parsed<T>,
-): Property<T> {
-  const { name, doc, update = 'read-only', hidden = false, synonyms = [] } = options
-  const property: Property<T> = {
-    name,
-    type,
-    doc,
-    update,
-    hidden,
-    sensitive: false,
-    allowed,
-    defaultText: defaultTextOf(type, options.default),
-    synonyms: synonyms.map((synonym) =>
-      typeof synonym === 'string' ? { name: synonym, scale: 1 } : synonym,
-    ),
-    parse: (text) => parse(text.trim()),
+  const size = Math.abs(value)
+  if (size === 0 || (size >= 1e-3 && size < 1e7)) {
+    return Number.isInteger(value) ? value.toFixed(1) : String(value)
   }
-  return property
-}
-
-function defaultTextOf(type: PropertyType, value: string | number | boolean | null): string | null {
-  if (value === null) return null
-  if (type === 'long' && value === 'max') return longMax.toString()
-  return typeof value === 'number' && type === 'double' ? doubleText(value) : String(value)
+  const [mantissa = '', exponent] = value.toExponential().split('e')
+  return `${mantissa.includes('.') ? mantissa : `${mantissa}.0`}E${Number(exponent)}`
 }
 
 function problem(text: string): { readonly ok: false; readonly problem: string } {

@@ -22,7 +22,7 @@ import { FetchSessions } from './handlers/fetch-session.ts'
 import type { BrokerServices } from './handlers/handler.ts'
 import { routesOf } from './routes.ts'
 import { inlineRunner } from './log/cleaner/inline-runner.ts'
-import { LogCleaner } from './log/cleaner/log-cleaner.ts'
+import { LogCleaner, type CleanerConfig } from './log/cleaner/log-cleaner.ts'
 import { WorkerRunner } from './log/cleaner/worker-runner.ts'
 import { LogDirectories } from './log/log-directories.ts'
 import type { LogConfig } from './log/log-config.ts'
@@ -246,8 +246,9 @@ class Start {
       if (changesBroker) config = withDynamicConfigs(this.#config, image)
       partitions.apply(records)
       groups.apply(records)
+      if (changesBroker) cleaner?.configure()
     })
-    const cleaner = this.#startCleaner(logs, partitions)
+    const cleaner = this.#startCleaner(logs, partitions, () => config)
     for (const listener of listeners) listener.serve()
     return {
       env: this.#env,
@@ -263,19 +264,17 @@ class Start {
   }
 
   /** In threads of their own, unless the machine is a simulated one. */
-  #startCleaner(logs: LogDirectories, partitions: Partitions): LogCleaner | undefined {
-    const config = this.#config
-    if (!config.logCleanerEnable || config.logCleanerThreads === 0) return undefined
+  #startCleaner(
+    logs: LogDirectories,
+    partitions: Partitions,
+    inForce: () => BrokerConfig,
+  ): LogCleaner | undefined {
+    if (!this.#config.logCleanerEnable) return undefined
     const cleaner = new LogCleaner({
       env: this.#env,
       logger: this.#logger,
-      config: {
-        threads: config.logCleanerThreads,
-        dedupeBufferBytes: config.logCleanerDedupeBufferSize,
-        dedupeLoadFactor: config.logCleanerIoBufferLoadFactor,
-        ioBufferBytes: config.logCleanerIoBufferSize,
-        ioBytesPerSecond: config.logCleanerIoMaxBytesPerSecond,
-        backoffMs: config.logCleanerBackoffMs,
+      get config() {
+        return cleanerConfigOf(inForce())
       },
       runner:
         this.#env.disk === realDisk ? new WorkerRunner(this.#env.timers) : inlineRunner(this.#env),
@@ -411,6 +410,17 @@ class Start {
       listeners.push(listener)
     }
     return listeners
+  }
+}
+
+function cleanerConfigOf(config: BrokerConfig): CleanerConfig {
+  return {
+    threads: config.logCleanerThreads,
+    dedupeBufferBytes: config.logCleanerDedupeBufferSize,
+    dedupeLoadFactor: config.logCleanerIoBufferLoadFactor,
+    ioBufferBytes: config.logCleanerIoBufferSize,
+    ioBytesPerSecond: config.logCleanerIoMaxBytesPerSecond,
+    backoffMs: config.logCleanerBackoffMs,
   }
 }
 

@@ -143,18 +143,21 @@ export const logProperties = {
   }),
   logCleanerThreads: int({
     name: 'log.cleaner.threads',
+    update: 'cluster-wide',
     default: 1,
     min: 0,
     doc: 'Logs that are compacted at the same time, each in a thread of its own.',
   }),
   logCleanerDedupeBufferSize: long({
     name: 'log.cleaner.dedupe.buffer.size',
+    update: 'cluster-wide',
     default: 134_217_728,
     min: 1024,
     doc: 'Bytes of memory for the keys of the logs being compacted, 24 for each key. More keys take several passes.',
   }),
   logCleanerIoBufferLoadFactor: double({
     name: 'log.cleaner.io.buffer.load.factor',
+    update: 'cluster-wide',
     default: 0.9,
     min: 0.01,
     max: 0.99,
@@ -162,18 +165,21 @@ export const logProperties = {
   }),
   logCleanerIoBufferSize: int({
     name: 'log.cleaner.io.buffer.size',
+    update: 'cluster-wide',
     default: 524_288,
     min: 0,
     doc: 'Bytes of memory for reading and writing the logs being compacted. It grows for larger batches.',
   }),
   logCleanerIoMaxBytesPerSecond: double({
     name: 'log.cleaner.io.max.bytes.per.second',
+    update: 'cluster-wide',
     default: Number.MAX_VALUE,
     min: 1,
     doc: 'The most that compaction reads and writes, in bytes per second.',
   }),
   logCleanerBackoffMs: long({
     name: 'log.cleaner.backoff.ms',
+    update: 'cluster-wide',
     default: 15_000,
     min: 0,
     doc: 'How long to wait before looking again when no log needs to be compacted.',

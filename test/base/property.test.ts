@@ -107,3 +107,22 @@ t.test('property: one that is renamed keeps its rules and loses its synonyms', a
   t.match(copy, { name: 'log.some.name', update: 'cluster-wide', synonyms: [], type: 'int' })
   t.equal(read(copy, '0'), 'Value must be at least 1')
 })
+
+t.test('double: values are written as Java writes them', async (t) => {
+  const property = double({ name: 'd', default: 0.5, doc: '' })
+  const texts = ['0', '0.5', '2', '1e6', '1e7', '12345678.5', '1.7976931348623157e308', '0.0001']
+  const written = texts.map((text) => {
+    const parsed = property.parse(text)
+    return parsed.ok ? parsed.text : parsed.problem
+  })
+  t.same(written, [
+    '0.0',
+    '0.5',
+    '2.0',
+    '1000000.0',
+    '1.0E7',
+    '1.23456785E7',
+    '1.7976931348623157E308',
+    '1.0E-4',
+  ])
+})

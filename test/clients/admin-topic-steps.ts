@@ -38,6 +38,14 @@ export const creationSteps: readonly AdminStep[] = [
     creation(`${replicationFactor} replicas`, [{ name: 'factor', replicationFactor }]),
   ),
   creation('too many partitions', [{ name: 'huge', numPartitions: 10_001 }]),
+  creation('too many partitions, and another topic', [
+    { name: 'huge', numPartitions: 10_001 },
+    { name: 'besides' },
+  ]),
+  creation('too many partitions together', [
+    { name: 'huge', numPartitions: 6000 },
+    { name: 'huge2', numPartitions: 6000 },
+  ]),
   creation('assignment', [
     {
       name: 'manual',

@@ -38,7 +38,13 @@ const folder = temporaryDirectory('admin')
 const [ours, kafka] = await Promise.all([
   startMillrace({
     dataDirectory: join(folder.path, 'ours'),
-    properties: { 'node.id': '1' },
+    // As kafka.ts starts Apache Kafka.
+    properties: {
+      'node.id': '1',
+      'offsets.topic.replication.factor': '1',
+      'offsets.topic.num.partitions': '4',
+      'group.initial.rebalance.delay.ms': '0',
+    },
   }),
   startKafka({ dataDirectory: join(folder.path, 'kafka') }),
 ])

@@ -38,12 +38,6 @@ const refusals: [title: string, topic: NewTopic, error: ErrorInfo, message: RegE
   ['no partitions', newTopic('n', { partitionCount: 0 }), errors.invalidPartitions, /non-positive/],
   ['-2 partitions', newTopic('n', { partitionCount: -2 }), errors.invalidPartitions, /positive/],
   [
-    'two billion partitions',
-    newTopic('n', { partitionCount: 2_147_483_647 }),
-    errors.policyViolation,
-    /Excessively large number of partitions/,
-  ],
-  [
     'no replicas',
     newTopic('n', { replicationFactor: 0 }),
     errors.invalidReplicationFactor,
@@ -103,6 +97,21 @@ t.test('create: lags of compaction that contradict are refused', async (t) => {
     { ok: false, error: errors.invalidConfig, message: /conflict/ },
   ])
 })
+
+t.test(
+  'create: more partitions than one request may have are refused by their number',
+  async (t) => {
+    const controller = await withBroker()
+    const huge = newTopic('huge', { partitionCount: 2_147_483_647 })
+    const refused = {
+      ok: false,
+      error: errors.policyViolation,
+      message: /Excessively large number/,
+    }
+    t.match(await controller.createTopics([huge, newTopic('beside')], forReal), [refused, refused])
+    t.same([...controller.image.topicsByName.keys()], [])
+  },
+)
 
 t.test('create: a name twice in one request is refused, the others are created', async (t) => {
   const controller = await withBroker()

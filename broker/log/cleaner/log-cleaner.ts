@@ -35,6 +35,7 @@ export interface CleanerConfig {
 export interface LogCleanerOptions {
   readonly env: Env
   readonly logger: Logger
+  /** As of now: read again each time. */
   readonly config: CleanerConfig
   readonly runner: CleanRunner
   readonly logs: () => Iterable<PartitionLog>
@@ -74,7 +75,8 @@ export class LogCleaner {
     PartitionLog,
     { readonly untilMs: number; readonly waitMs: number }
   >()
-  readonly #loops: Promise<void>[] = []
+  /** By the number of the thread that each keeps busy. */
+  readonly #loops = new Map<number, Promise<void>>()
   readonly #sleepers = new Set<() => void>()
   #isClosed = false
 
@@ -85,9 +87,17 @@ export class LogCleaner {
   }
 
   start(): void {
-    assert(this.#loops.length === 0, 'a cleaner is started once')
-    for (let thread = 0; thread < this.#options.config.threads; thread++)
-      this.#loops.push(this.#loop())
+    assert(this.#loops.size === 0, 'a cleaner is started once')
+    this.configure()
+  }
+
+  /** Follows a changed configuration: more threads start at once, fewer end behind what they are at. */
+  configure(): void {
+    if (this.#isClosed) return
+    for (let thread = 0; thread < this.#options.config.threads; thread++) {
+      if (!this.#loops.has(thread)) this.#loops.set(thread, this.#loop(thread))
+    }
+    for (const wake of this.#sleepers) wake()
   }
 
   /** Gives up what is under way; the logs are as they were, or cleaned in part. */
@@ -95,7 +105,7 @@ export class LogCleaner {
     this.#isClosed = true
     for (const cleaning of this.#running.values()) cleaning.cancel()
     for (const wake of this.#sleepers) wake()
-    await Promise.all(this.#loops)
+    await Promise.all(this.#loops.values())
     await this.#options.runner.close()
   }
 
@@ -109,10 +119,11 @@ export class LogCleaner {
     return true
   }
 
-  async #loop(): Promise<void> {
-    while (!this.#isClosed) {
+  async #loop(thread: number): Promise<void> {
+    while (!this.#isClosed && thread < this.#options.config.threads) {
       if (!(await this.cleanDirtiest())) await this.#sleep(this.#options.config.backoffMs)
     }
+    this.#loops.delete(thread)
   }
 
   async #dirtiest(): Promise<CleanPlan | undefined> {
