@@ -228,6 +228,36 @@ function doubleText(value: number): string {
   return `${mantissa.includes('.') ? mantissa : `${mantissa}.0`}E${Number(exponent)}`
 }
 
+function define<T>(
+  type: PropertyType,
+  options: Common & { readonly default: string | number | boolean | null },
+  allowed: string,
+  parse: (text: string) => Parsed<T>,
+): Property<T> {
+  const { name, doc, update = 'read-only', hidden = false, synonyms = [] } = options
+  const property: Property<T> = {
+    name,
+    type,
+    doc,
+    update,
+    hidden,
+    sensitive: false,
+    allowed,
+    defaultText: defaultTextOf(type, options.default),
+    synonyms: synonyms.map((synonym) =>
+      typeof synonym === 'string' ? { name: synonym, scale: 1 } : synonym,
+    ),
+    parse: (text) => parse(text.trim()),
+  }
+  return property
+}
+
+function defaultTextOf(type: PropertyType, value: string | number | boolean | null): string | null {
+  if (value === null) return null
+  if (type === 'long' && value === 'max') return longMax.toString()
+  return typeof value === 'number' && type === 'double' ? doubleText(value) : String(value)
+}
+
 function problem(text: string): { readonly ok: false; readonly problem: string } {
   return { ok: false, problem: text }
 }
