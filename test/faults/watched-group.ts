@@ -33,6 +33,7 @@ export class WatchedGroup {
   #visitor: GroupMember | undefined
   #leaving: Promise<void> | undefined
   #startedCount = 0
+  #sessionsOverMs = -Infinity
 
   constructor(options: WatchedGroupOptions) {
     const { partitionCount } = options
@@ -50,8 +51,13 @@ export class WatchedGroup {
       assigned: ({ name }, timeMs, partitions) => {
         for (const each of partitions) this.ownership.begin(name, each, timeMs)
       },
-      revoked: ({ name }, timeMs, partitions) => {
-        for (const each of partitions) this.ownership.end(name, each, timeMs)
+      revoked: ({ name }, timeMs, partitions, lost) => {
+        for (const each of partitions) {
+          const sinceMs = this.ownership.ownedSinceMs(name, each) ?? timeMs
+          const isOver = lost && sinceMs < this.#sessionsOverMs
+          const endMs = isOver ? Math.min(timeMs, this.#sessionsOverMs) : timeMs
+          this.ownership.end(name, each, endMs)
+        }
       },
       committed: (_, partition, offset) => {
         this.#committed[partition] = Math.max(this.#committed[partition]!, offset)
@@ -75,6 +81,14 @@ export class WatchedGroup {
     this.#leaving = visitor.leave()
     // Awaited by `settled`; it may fail before.
     this.#leaving.catch(() => {})
+  }
+
+  /**
+   * The sessions of now may end at `timeMs`, for nobody serves the members until then: what they had before
+   * that and find lost later was not theirs any more. What they keep is judged as ever.
+   */
+  sessionsMayEnd(timeMs: number): void {
+    this.#sessionsOverMs = timeMs
   }
 
   /** Each partition has an owner and is consumed, from now on. */
