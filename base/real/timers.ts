@@ -6,11 +6,14 @@ const stepMsMax = 2 ** 31 - 1
 class RealTimer implements Timer {
   readonly #callback: () => void
   readonly #holdsProcess: boolean
+  /** On the clock that deadlines are compared with. */
+  readonly #dueMs: number
   #timeout: NodeJS.Timeout | undefined
 
   constructor(delayMs: number, callback: () => void, holdsProcess: boolean) {
     this.#callback = callback
     this.#holdsProcess = holdsProcess
+    this.#dueMs = performance.now() + delayMs
     this.#wait(delayMs)
   }
 
@@ -20,11 +23,18 @@ class RealTimer implements Timer {
   }
 
   #wait(delayMs: number): void {
-    this.#timeout =
-      delayMs > stepMsMax
-        ? setTimeout(() => this.#wait(delayMs - stepMsMax), stepMsMax)
-        : setTimeout(this.#callback, delayMs)
+    this.#timeout = setTimeout(() => this.#fire(), Math.min(Math.ceil(delayMs), stepMsMax))
     if (!this.#holdsProcess) this.#timeout.unref()
+  }
+
+  /**
+   * Node counts from the time at which its loop last looked at the clock, and in whole milliseconds: every second
+   * timeout is up to 2 ms early. Whoever then finds that its deadline is not there yet would wait for ever.
+   */
+  #fire(): void {
+    const leftMs = this.#dueMs - performance.now()
+    if (leftMs > 0) this.#wait(leftMs)
+    else this.#callback()
   }
 }
 

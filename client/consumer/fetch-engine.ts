@@ -322,7 +322,7 @@ export class FetchEngine implements FetchHost, PositionsHost {
     partition.backoffMs = Math.min(grown, retryBackoffMsMax)
     const inMs = partition.backoffMs * (0.5 + this.env.random.fraction() / 2)
     partition.notBeforeMs = this.env.clock.monotonicMs() + inMs
-    this.env.timers.after(inMs + 1, () => this.#pump(), { holdsProcess: true })
+    this.env.timers.after(inMs, () => this.#pump(), { holdsProcess: true })
   }
 
   #prepare(partition: Partition): Prepared | undefined {

@@ -9,6 +9,7 @@ import { fileURLToPath } from 'node:url'
 import t from 'tap'
 import type { Socket } from '../../../base/env.ts'
 import { lockByProcessId } from '../../../base/real/disk-lock.ts'
+import { createRealEnv } from '../../../base/real/real-env.ts'
 import { realDisk } from '../../../base/real/disk.ts'
 import { native } from '../../../base/real/native.ts'
 import { realNetwork } from '../../../base/real/network.ts'
@@ -213,5 +214,24 @@ t.test(
     })
     t.equal(server.backlogBytes, 0)
     client?.destroy()
+  },
+)
+
+t.test(
+  'timers: none fires before its time, by the clock that deadlines are compared with',
+  async (t) => {
+    const { clock, timers } = createRealEnv()
+    const early: number[] = []
+    for (let round = 0; round < 60; round++) {
+      // The loop last looked at the clock before this.
+      const busyUntilMs = clock.monotonicMs() + (round % 7)
+      while (clock.monotonicMs() < busyUntilMs);
+      const dueMs = clock.monotonicMs() + 1 + (round % 10) / 3
+      await new Promise<void>((resolve) => {
+        timers.after(dueMs - clock.monotonicMs(), resolve, { holdsProcess: true })
+      })
+      if (clock.monotonicMs() < dueMs) early.push(dueMs - clock.monotonicMs())
+    }
+    t.same(early, [])
   },
 )
