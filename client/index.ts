@@ -56,7 +56,7 @@ export {
 export type { HeadersInput, PlainHeader } from './producer/headers.ts'
 export type { Partitioner, ProducerOptions, RecordToPlace } from './producer/options.ts'
 export { Producer, type Message } from './producer/producer.ts'
-export { murmur2, partitionOfKey, StickyPartitioner } from './partitioner.ts'
+export { murmur2, partitionOfKey } from './partitioner.ts'
 export {
   BatchBuilder,
   type BatchBuilderOptions,

@@ -1,5 +1,4 @@
 import { assert } from '../base/assert.ts'
-import type { Random } from '../base/env.ts'
 
 const seed = 0x9747b28c
 const multiplier = 0x5bd1e995
@@ -50,42 +49,4 @@ export function partitionOfKeyBytes(key: Uint8Array | string, partitionCount: nu
     shortKey[index] = code
   }
   return (hash(shortKey, count) & 0x7fff_ffff) % partitionCount
-}
-
-/**
- * Keys to partitions. Records without a key stay on one partition until so many bytes went there,
- * which makes large batches, and then go to another at random (KIP-480, KIP-794).
- */
-export class StickyPartitioner {
-  readonly #random: Random
-  readonly #partitionCount: number
-  readonly #switchBytes: number
-  #partition: number
-  #bytes = 0
-
-  constructor(options: { random: Random; partitionCount: number; switchBytes: number }) {
-    assert(options.partitionCount > 0, 'a topic has partitions')
-    this.#random = options.random
-    this.#partitionCount = options.partitionCount
-    this.#switchBytes = options.switchBytes
-    this.#partition = Math.floor(options.random.fraction() * options.partitionCount)
-  }
-
-  /** `recordBytes` is about what the record adds to a batch. */
-  partitionOf(key: Uint8Array | null, recordBytes: number): number {
-    if (key !== null) return partitionOfKey(key, this.#partitionCount)
-    if (this.#bytes >= this.#switchBytes) {
-      this.#bytes = 0
-      this.#partition = this.#another()
-    }
-    this.#bytes += recordBytes
-    return this.#partition
-  }
-
-  /** Any but the one in use. */
-  #another(): number {
-    if (this.#partitionCount === 1) return 0
-    const step = 1 + Math.floor(this.#random.fraction() * (this.#partitionCount - 1))
-    return (this.#partition + step) % this.#partitionCount
-  }
 }

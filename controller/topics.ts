@@ -126,7 +126,7 @@ export function planGrowth(
   return { records, answer }
 }
 
-export function duplicatesIn<T>(values: readonly T[]): ReadonlySet<T> {
+function duplicatesIn<T>(values: readonly T[]): ReadonlySet<T> {
   const seen = new Set<T>()
   const twice = new Set<T>()
   for (const value of values) {

@@ -80,7 +80,7 @@ export class OffsetExpiry {
 }
 
 /** What erases the expired offsets of a group, and the group itself when nothing of it is left. */
-export function expiredRecords(
+function expiredRecords(
   shard: Pick<GroupShard, 'offsets'>,
   group: Group,
   time: { readonly nowMs: number; readonly retentionMs: number },

@@ -41,7 +41,7 @@ export function encodeSwapNote({ logBytes, baseOffsets }: SwapNote): Buffer {
 }
 
 /** Undefined when the file is damaged. */
-export function decodeSwapNote(bytes: Buffer): SwapNote | undefined {
+function decodeSwapNote(bytes: Buffer): SwapNote | undefined {
   const lines = decodeLines(bytes.toString('latin1'))
   const checksum = parseNatural(lines?.pop())
   if (lines === undefined || checksum !== checksumOf(lines)) return undefined

@@ -41,7 +41,7 @@ export function sameCounts(one: PartitionCounts, other: PartitionCounts): boolea
  * RE2 syntax by JavaScript's own engine, as far as the two agree, for the whole name. The pattern is the
  * application's, so that it may be as slow as it likes. Throws `KafkaError`.
  */
-export function compilePattern(pattern: string): RegExp {
+function compilePattern(pattern: string): RegExp {
   const flags = /^\(\?([ims]+)\)/.exec(pattern)
   const source = pattern
     .slice(flags?.[0].length ?? 0)

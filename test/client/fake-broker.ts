@@ -1,7 +1,7 @@
 import type { Env, Socket } from '../../base/env.ts'
 import { Reader } from '../../protocol/bytes/reader.ts'
 import { apis } from '../../protocol/apis.ts'
-import { FrameReader } from '../../protocol/frame.ts'
+import { FrameReader } from '../support/frame-reader.ts'
 import { encodeResponse } from '../../protocol/headers.ts'
 import { decodeRequestHeader } from '../../protocol/request-header.ts'
 import { ApiVersions } from '../../protocol/messages/api-versions.ts'

@@ -6,7 +6,7 @@ export interface TopicPattern {
 }
 
 /** Longer ones are refused; topic names have 249 characters at most. */
-export const regexLengthMax = 1000
+const regexLengthMax = 1000
 /** Instructions of the compiled program, which bound the time and memory of a match. */
 const programSizeMax = 1000
 /** Compiling costs time before the program's size is known: a repeat of 1,000 fits into seven characters. */

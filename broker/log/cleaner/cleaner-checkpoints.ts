@@ -9,7 +9,7 @@ import { partitionDirectoryName, type TopicPartition } from '../layout.ts'
 import { decodeOffsetCheckpoint, encodeOffsetCheckpoint } from '../offset-checkpoint.ts'
 import type { PartitionLog } from '../partition-log.ts'
 
-export const cleanerCheckpointFileName = 'cleaner-offset-checkpoint'
+const cleanerCheckpointFileName = 'cleaner-offset-checkpoint'
 
 interface Entry {
   readonly topic: string

@@ -1,4 +1,4 @@
-import { ProtocolError } from './bytes/protocol-error.ts'
+import { ProtocolError } from '../../protocol/bytes/protocol-error.ts'
 
 const prefixBytes = 4
 const gatherBytesMin = 64 * 1024

@@ -1,7 +1,7 @@
 import t from 'tap'
 import { ProtocolError } from '../../protocol/bytes/protocol-error.ts'
-import { FrameReader } from '../../protocol/frame.ts'
-import { SeededRandom, testSeed } from '../support/seeded-random.ts'
+import { FrameReader } from './frame-reader.ts'
+import { SeededRandom, testSeed } from './seeded-random.ts'
 
 function frame(body: Buffer): Buffer {
   const prefix = Buffer.alloc(4)
