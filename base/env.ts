@@ -11,8 +11,8 @@ export interface Env {
   readonly random: Random
 }
 
-/** Enough for clients: they keep nothing. */
-export type ClientEnv = Omit<Env, 'disk'>
+/** Enough for clients: they keep nothing, and nobody calls them. */
+export type ClientEnv = Omit<Env, 'disk' | 'network'> & { readonly network: Pick<Network, 'dial'> }
 
 export interface Clock {
   /** Milliseconds since 1970. May jump in either direction: for record timestamps and retention only. */

@@ -2,8 +2,8 @@ import * as net from 'node:net'
 import { NetworkError, type Listener, type Socket } from '../env.ts'
 import { networkError } from './coded-error.ts'
 import { isNearlyLast } from './descriptor.ts'
+import { acceptedSocket } from './file-sending-socket.ts'
 import { lentBuffer } from './receiving.ts'
-import { RealSocket } from './socket.ts'
 
 /** How often a lack of descriptors is reported at most. */
 const reportIntervalMs = 1_000
@@ -27,7 +27,7 @@ export function listen(
   const server = net.createServer({ noDelay: true, pauseOnConnect: true }, (socket) => {
     const incoming = isNearlyLast(socket) ? undefined : lentBuffer(socket)
     if (incoming === undefined) shed(socket)
-    else accept(RealSocket.over(incoming))
+    else accept(acceptedSocket(incoming))
   })
   const close = async (): Promise<void> => {
     server.close()

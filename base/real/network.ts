@@ -1,53 +1,6 @@
-import * as net from 'node:net'
-import { NetworkError, type DialOptions, type Network, type Socket } from '../env.ts'
-import { networkError } from './coded-error.ts'
+import type { Network } from '../env.ts'
+import { dial } from './dial.ts'
 import { listen } from './listener.ts'
-import { ownBuffers } from './receiving.ts'
-import { RealSocket } from './socket.ts'
 
 /** TCP through node:net. */
 export const realNetwork: Network = { listen, dial }
-
-/** Each lending connection has one: Windows reads ahead, so that none can be shared. */
-const lentBytes = 128 * 1024
-
-function dial(options: DialOptions): Promise<Socket> {
-  const place = `connect to ${options.host}:${options.port}`
-  return new Promise((resolve, reject) => {
-    const { host, port } = options
-    let receive: (chunk: Buffer) => void = () => undefined
-    const buffer = options.lendChunks === true ? Buffer.allocUnsafeSlow(lentBytes) : undefined
-    const onread =
-      buffer === undefined
-        ? {}
-        : {
-            onread: {
-              buffer,
-              callback: (count: number): boolean => {
-                receive(buffer.subarray(0, count))
-                return true
-              },
-            },
-          }
-    const socket = net.connect({ host, port, noDelay: true, ...onread })
-    const timeout = setTimeout(() => {
-      const error = new NetworkError(`Failed to ${place} within ${options.timeoutMs} ms`, {
-        code: 'ETIMEDOUT',
-      })
-      socket.destroy(error)
-    }, options.timeoutMs)
-    const fail = (error: Error): void => {
-      clearTimeout(timeout)
-      reject(networkError(place, error))
-    }
-    socket.once('error', fail)
-    socket.once('connect', () => {
-      clearTimeout(timeout)
-      socket.removeListener('error', fail)
-      const data = (receiver: (chunk: Buffer) => void): void => {
-        receive = receiver
-      }
-      resolve(RealSocket.over(buffer === undefined ? ownBuffers(socket) : { socket, data }))
-    })
-  })
-}

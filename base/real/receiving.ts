@@ -2,16 +2,11 @@ import { closeSync } from 'node:fs'
 import * as net from 'node:net'
 import { descriptorOf, isReserved } from './descriptor.ts'
 import { native } from './native.ts'
-import type { Incoming } from './socket.ts'
+import { ownBuffers, type Incoming } from './socket.ts'
 
 /** Where the bytes of every accepted connection arrive, one read after the other. */
 let shared: Buffer | undefined
 const sharedBytes = 128 * 1024
-
-/** Node makes a buffer for every read, which then belongs to the receiver. */
-export function ownBuffers(socket: net.Socket): Incoming {
-  return { socket, data: (receive) => socket.on('data', receive) }
-}
 
 /**
  * An accepted socket that reads into one buffer shared by all: a chunk is valid until its receiver returns.

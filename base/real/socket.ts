@@ -1,10 +1,6 @@
 import type * as net from 'node:net'
-import { assert } from '../assert.ts'
-import type { DiskFile, Socket } from '../env.ts'
+import type { Socket } from '../env.ts'
 import { networkError } from './coded-error.ts'
-import { RealFile } from './disk-file.ts'
-import { native } from './native.ts'
-import { sendFileRange } from './send-file.ts'
 
 /** How long the peer may take to close its side after we closed ours. Closing at once could reset what it has not read. */
 const lingerMs = 5_000
@@ -16,6 +12,11 @@ const nothing = Buffer.alloc(0)
 export interface Incoming {
   readonly socket: net.Socket
   readonly data: (receive: (chunk: Buffer) => void) => void
+}
+
+/** Node makes a buffer for every read, which then belongs to the receiver. */
+export function ownBuffers(socket: net.Socket): Incoming {
+  return { socket, data: (receive) => socket.on('data', receive) }
 }
 
 /** What waits behind a file range, or is one. `send` resolves when the bytes are no longer needed. */
@@ -50,13 +51,7 @@ export class RealSocket implements Socket {
   #draining = false
   #error: Error | undefined
 
-  /** With `sendFile` where the platform has it. */
-  static over({ socket, data }: Incoming): RealSocket {
-    const kind = native()?.sendFile === undefined ? RealSocket : FileSendingSocket
-    return new kind(socket, data)
-  }
-
-  protected constructor(socket: net.Socket, data: Incoming['data']) {
+  constructor({ socket, data }: Incoming) {
     this.#socket = socket
     this.remoteAddress = (socket.remoteAddress ?? '').replace(/^::ffff:/, '')
     this.remotePort = socket.remotePort ?? 0
@@ -89,15 +84,10 @@ export class RealSocket implements Socket {
     }
   }
 
-  protected sendRange(file: DiskFile, position: number, count: number, done: () => void): void {
-    assert(file instanceof RealFile, 'a real socket sends real files')
+  /** For what Node's own writes can't do: `send` is called when all earlier writes have left. */
+  protected writeInTurn(bytes: number, send: () => Promise<void>, done: () => void): void {
     if (this.#ending) setImmediate(done)
-    else
-      this.#enqueue({
-        bytes: count,
-        send: () => sendFileRange(this.#socket, file, position, count),
-        done,
-      })
+    else this.#enqueue({ bytes, send, done })
   }
 
   #writeNow(buffers: readonly Uint8Array[], done: () => void): void {
@@ -171,12 +161,6 @@ export class RealSocket implements Socket {
   destroy(error?: Error): void {
     this.#error ??= error
     this.#socket.destroy()
-  }
-}
-
-class FileSendingSocket extends RealSocket {
-  sendFile(file: DiskFile, position: number, count: number, done: () => void): void {
-    this.sendRange(file, position, count, done)
   }
 }
 
