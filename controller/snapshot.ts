@@ -149,6 +149,7 @@ export function estimatedBytes(record: MetadataRecord): number {
       return record.changes.reduce((sum, change) => sum + 48 + 10 * change.replicas.length, 48)
     case 'registerBroker':
     case 'brokerChange':
+    case 'unregisterBroker':
     case 'removeTopic':
     case 'producerIds':
     case 'feature':

@@ -8,6 +8,7 @@ import type {
   PartitionRecord,
   PartitionState,
   RegisterBrokerRecord,
+  UnregisterBrokerRecord,
 } from '../../protocol/metadata-records/records.ts'
 import { collisionKey } from '../../protocol/topic-name.ts'
 
@@ -147,6 +148,9 @@ export class ClusterImage {
       case 'brokerChange':
         this.#changeBroker(record)
         return
+      case 'unregisterBroker':
+        this.#removeBroker(record)
+        return
       case 'topic':
         this.#addTopic(record.id, record.name)
         return
@@ -185,6 +189,13 @@ export class ClusterImage {
     assert(broker.epoch === record.brokerEpoch, 'a change is of the present registration')
     const { fenced, inControlledShutdown } = record
     this.brokers.set(record.brokerId, { ...broker, fenced, inControlledShutdown })
+  }
+
+  #removeBroker({ brokerId, brokerEpoch }: UnregisterBrokerRecord): void {
+    const broker = this.brokers.get(brokerId)
+    assert(broker?.epoch === brokerEpoch, 'the broker that leaves is registered')
+    this.brokers.delete(brokerId)
+    this.#brokerConfigs.delete(String(brokerId))
   }
 
   #addTopic(id: Uuid, name: string): void {
@@ -254,10 +265,20 @@ export class ClusterImage {
   }
 }
 
+const noBrokers: readonly number[] = []
+
 /** Only the fields of an image: a record may carry more. */
 function partitionFrom(state: PartitionState): PartitionImage {
   const { index, replicas, isr, leader, leaderEpoch, partitionEpoch } = state
-  return { index, replicas, isr, leader, leaderEpoch, partitionEpoch }
+  const { adding = noBrokers, removing = noBrokers, recovering } = state
+  const settled = { index, replicas, isr, leader, leaderEpoch, partitionEpoch }
+  if (adding.length === 0 && removing.length === 0 && recovering === undefined) return settled
+  return {
+    ...settled,
+    ...(adding.length === 0 ? {} : { adding }),
+    ...(removing.length === 0 ? {} : { removing }),
+    ...(recovering === undefined ? {} : { recovering }),
+  }
 }
 
 function brokerFrom(record: RegisterBrokerRecord): BrokerImage {

@@ -13,17 +13,20 @@ import type {
  *    1  registerBroker   brokerId, brokerEpoch, incarnation, flags (1 fenced, 2 shutting down),
  *                        [[name, host, port, securityProtocol]...], rack, host
  *    2  brokerChange     brokerId, brokerEpoch, flags
+ *    3  unregisterBroker brokerId, brokerEpoch
  *    4  topic            id, name
  *    5  removeTopic      id
- *    6  partition        topicId, [index, replicas, isr, leader, leaderEpoch, partitionEpoch]
- *    7  partitionChange  topicId, [[index, replicas, isr, leader, leaderEpoch, partitionEpoch]...]
+ *    6  partition        topicId, PARTITION
+ *    7  partitionChange  topicId, [PARTITION...]
  *    8  config           resource type (2 topic, 4 broker, 32 group), resource, name, value
  *   12  producerIds      brokerId, brokerEpoch, nextProducerId
  *   13  feature          name, level
  *   14  epochStart       epoch, controllerId
  *   15  noOp
  *
- * Numbers 3 and 9 to 11 are kept for unregisterBroker, scramCredential, acl and clientQuota.
+ * PARTITION is [index, replicas, isr, leader, leaderEpoch, partitionEpoch] and, only where one of them is not empty,
+ * adding, removing, recovering (0 or 1) and eligible leader replicas (kept for KIP-966, always empty).
+ * Numbers 9 to 11 are kept for scramCredential, acl and clientQuota.
  * Fields behind the known ones are ignored, so a newer writer may add some; an unknown type or version is refused,
  * since leaving a record out would give another cluster.
  */
@@ -68,6 +71,8 @@ export function encodeRecord(record: MetadataRecord): unknown[] {
       ]
     case 'brokerChange':
       return [2, 0, record.brokerId, record.brokerEpoch, flagsOf(record)]
+    case 'unregisterBroker':
+      return [3, 0, record.brokerId, record.brokerEpoch]
     case 'topic':
       return [4, 0, idBytes(record.id), record.name]
     case 'removeTopic':
@@ -124,6 +129,12 @@ export function decodeRecord(value: unknown): MetadataRecord {
       const brokerEpoch = fields.integer()
       return { type: 'brokerChange', brokerId, brokerEpoch, ...flagsFrom(fields.integer()) }
     }
+    case 3:
+      return {
+        type: 'unregisterBroker',
+        brokerId: fields.integer(),
+        brokerEpoch: fields.integer(),
+      }
     case 4:
       return { type: 'topic', id: fields.id(), name: fields.string() }
     case 5:
@@ -164,12 +175,16 @@ export function decodeRecord(value: unknown): MetadataRecord {
 
 function encodePartition(state: PartitionState): unknown[] {
   const { index, replicas, isr, leader, leaderEpoch, partitionEpoch } = state
-  return [index, replicas, isr, leader, leaderEpoch, partitionEpoch]
+  const { adding = [], removing = [], recovering = false } = state
+  const settled = [index, replicas, isr, leader, leaderEpoch, partitionEpoch]
+  if (adding.length === 0 && removing.length === 0 && !recovering) return settled
+  return [...settled, adding, removing, recovering ? 1 : 0, []]
 }
 
 function decodePartition(value: unknown): PartitionState {
-  const fields = new Fields(array(value))
-  return {
+  const encoded = array(value)
+  const fields = new Fields(encoded)
+  const settled = {
     index: fields.integer(),
     replicas: fields.integers(),
     isr: fields.integers(),
@@ -177,7 +192,18 @@ function decodePartition(value: unknown): PartitionState {
     leaderEpoch: fields.integer(),
     partitionEpoch: fields.integer(),
   }
+  if (encoded.length < partitionFieldsMax) return settled
+  const [adding, removing, recovering] = [fields.integers(), fields.integers(), fields.integer()]
+  return {
+    ...settled,
+    ...(adding.length === 0 ? {} : { adding }),
+    ...(removing.length === 0 ? {} : { removing }),
+    ...(recovering === 0 ? {} : { recovering: true as const }),
+  }
 }
+
+/** Of a partition that is being reassigned or recovered. */
+const partitionFieldsMax = 10
 
 const securityProtocols = ['PLAINTEXT', 'SSL', 'SASL_PLAINTEXT', 'SASL_SSL'] as const
 

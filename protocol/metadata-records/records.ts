@@ -8,6 +8,7 @@ import type { Uuid } from '../../base/uuid.ts'
 export type MetadataRecord =
   | RegisterBrokerRecord
   | BrokerChangeRecord
+  | UnregisterBrokerRecord
   | TopicRecord
   | RemoveTopicRecord
   | PartitionRecord
@@ -50,6 +51,13 @@ export interface BrokerChangeRecord {
   readonly inControlledShutdown: boolean
 }
 
+/** The broker is gone for good; no partition has it as a replica. */
+export interface UnregisterBrokerRecord {
+  readonly type: 'unregisterBroker'
+  readonly brokerId: number
+  readonly brokerEpoch: number
+}
+
 export interface TopicRecord {
   readonly type: 'topic'
   readonly id: Uuid
@@ -74,6 +82,12 @@ export interface PartitionState {
   readonly leaderEpoch: number
   /** Grows with each change of the partition. */
   readonly partitionEpoch: number
+  /** Of `replicas`, those that a reassignment adds; absent: none. */
+  readonly adding?: readonly number[]
+  /** Of `replicas`, those that go when all of `adding` are in sync; absent: none. */
+  readonly removing?: readonly number[]
+  /** An unclean leader that has not settled its log yet: the ISR must not grow. Absent: no. */
+  readonly recovering?: true
 }
 
 export interface PartitionRecord extends PartitionState {
