@@ -360,7 +360,8 @@ each('network: end sends what is queued, and the peer sees a normal end', async 
 })
 
 each('network: a range of a file goes between the writes around it', async (t, harness) => {
-  const { near, far, listener } = await connectedPair(harness)
+  // Files are sent by who was called.
+  const { near: far, far: near, listener } = await connectedPair(harness)
   const path = `${harness.root}/a`
   const file = harness.env.disk.open(path, 'write')
   const content = Buffer.alloc(3_000_000)
@@ -396,7 +397,8 @@ each('network: a range of a file goes between the writes around it', async (t, h
 })
 
 each('network: done of a file range is called once when the socket dies', async (t, harness) => {
-  const { near, far, listener } = await connectedPair(harness)
+  // Files are sent by who was called.
+  const { near: far, far: near, listener } = await connectedPair(harness)
   const file = harness.env.disk.open(`${harness.root}/a`, 'write')
   file.write([Buffer.alloc(20_000_000)], 0)
   far.pause()
