@@ -5,6 +5,7 @@ import { realDisk } from '../base/real/disk.ts'
 import { createRealEnv } from '../base/real/real-env.ts'
 import { randomUuid } from '../base/uuid.ts'
 import { Controller } from '../controller/controller.ts'
+import type { ControllerLink } from '../controller/controller-link.ts'
 import { LmdbStore } from '../controller/store/lmdb.ts'
 import type { MetadataStore } from '../controller/store/metadata-store.ts'
 import {
@@ -196,7 +197,9 @@ class Start {
   async run(): Promise<BrokerParts> {
     const lock = this.#lockMetadata()
     const controller = await this.#openController()
-    const image = controller.image
+    // The controller learns the operations of a cluster one by one.
+    const link = controller as unknown as ControllerLink
+    const image = link.image
     let config = withDynamicConfigs(this.#config, image)
     const configOf = (topic: string): LogConfig => logConfigOf(config, image.topicOverrides(topic))
     const logs = await this.#openLogs(image.clusterId, configOf, () => config)
@@ -207,14 +210,15 @@ class Start {
       configOf,
       logger: this.#logger,
     })
-    const groups = this.#groupCoordinator(controller, partitions, () => config)
+    const groups = this.#groupCoordinator(link, partitions, () => config)
     const services: BrokerServices = {
       env: this.#env,
       nodeId: config.nodeId,
       get config() {
         return config
       },
-      controller,
+      controller: link,
+      brokerEpoch: () => logs.brokerEpoch,
       image,
       partitions,
       logs,
@@ -223,7 +227,7 @@ class Start {
         config.maxIncrementalFetchSessionCacheSlots,
         this.#env.random,
       ),
-      producerIds: new ProducerIds(controller, config.nodeId),
+      producerIds: new ProducerIds(link, config.nodeId),
       logger: this.#logger,
     }
     const listeners = await this.#bind(services)
@@ -353,7 +357,7 @@ class Start {
   }
 
   #groupCoordinator(
-    controller: Controller,
+    controller: ControllerLink,
     partitions: Partitions,
     config: () => BrokerConfig,
   ): GroupCoordinator {

@@ -1,7 +1,7 @@
 import type { Env } from '../../base/env.ts'
 import type { Logger } from '../../base/logger.ts'
 import type { AnyApi, RequestOf, ResponseInputOf } from '../../protocol/schema/api.ts'
-import type { Controller } from '../../controller/controller.ts'
+import type { ControllerLink } from '../../controller/controller-link.ts'
 import type { BrokerConfig } from '../config.ts'
 import type { GroupCoordinator } from '../group/group-coordinator.ts'
 import type { LogDirectories } from '../log/log-directories.ts'
@@ -15,7 +15,9 @@ export interface BrokerServices {
   readonly env: Env
   readonly nodeId: number
   readonly config: BrokerConfig
-  readonly controller: Controller
+  readonly controller: ControllerLink
+  /** Of this broker's present registration; -1: not registered yet. */
+  readonly brokerEpoch: () => number
   readonly image: ClusterImage
   readonly partitions: Partitions
   readonly logs: LogDirectories

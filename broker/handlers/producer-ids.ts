@@ -1,9 +1,9 @@
-import type { Controller, ProducerIdBlock } from '../../controller/controller.ts'
+import type { ControllerLink, ProducerIdBlock } from '../../controller/controller-link.ts'
 import type { Outcome } from '../../controller/outcome.ts'
 
 /** Gives each producer an id of its own, from blocks that the controller gave to this broker for good. */
 export class ProducerIds {
-  readonly #controller: Controller
+  readonly #controller: ControllerLink
   readonly #nodeId: number
   #next = 0
   /** Exclusive. */
@@ -11,7 +11,7 @@ export class ProducerIds {
   /** Everybody who comes while a block is on its way waits for the same one. */
   #allocation: Promise<Outcome<ProducerIdBlock>> | undefined
 
-  constructor(controller: Controller, nodeId: number) {
+  constructor(controller: ControllerLink, nodeId: number) {
     this.#controller = controller
     this.#nodeId = nodeId
   }
