@@ -1,10 +1,6 @@
-import type { Env, Timer } from '../base/env.ts'
-import type { Logger } from '../base/logger.ts'
-import { randomUuid, uuidToText, type Uuid } from '../base/uuid.ts'
-import { ClusterImage } from '../broker/metadata/image.ts'
-import { errors } from '../protocol/errors.ts'
-import { MetadataFormatError, packValue, unpackValue } from '../protocol/metadata-records/codec.ts'
-import type { MetadataRecord } from '../protocol/metadata-records/records.ts'
+import type { Env } from '../base/env.ts'
+import type { Uuid } from '../base/uuid.ts'
+import type { ClusterImage } from '../broker/metadata/image.ts'
 import { leaderEpochRecords, registrationRecord, type BrokerRegistration } from './brokers.ts'
 import {
   planChanges,
@@ -13,18 +9,9 @@ import {
   type ConfigReplacement,
   type ConfigSchema,
 } from './configs.ts'
-import { elect, type Candidate } from './election.ts'
-import { MetadataKeys } from './keys.ts'
-import {
-  loadLog,
-  MetadataLog,
-  MetadataLogError,
-  operationBytesMax,
-  operationRecordsMax,
-} from './metadata-log.ts'
-import { refuse, type Outcome, type Plan, type Refusal } from './outcome.ts'
-import { estimatedBytes } from './snapshot.ts'
-import { AmbiguousError, revisionOfNothing, type MetadataStore } from './store/metadata-store.ts'
+import type { MetadataListener, ProducerIdBlock, Validation } from './controller-link.ts'
+import { MetadataWriter, type MetadataWriterOptions } from './metadata-writer.ts'
+import type { Outcome, Plan } from './outcome.ts'
 import {
   planCreation,
   planDeletion,
@@ -35,20 +22,9 @@ import {
   type TopicPlanner,
 } from './topics.ts'
 
-export interface ControllerOptions {
-  readonly env: Env
-  /** Closed by `close`. */
-  readonly store: MetadataStore
-  readonly logger: Logger
-  readonly nodeId: number
+export interface ControllerOptions extends MetadataWriterOptions {
   readonly config: ControllerConfig
   readonly schema: ConfigSchema
-  /** For a store that has no cluster yet; absent: a random one. 22 characters of base64url. */
-  readonly clusterId?: string
-  /** Called once when another controller took over: this process must stop serving. */
-  readonly onFenced?: (reason: string) => void
-  readonly snapshotBatches?: number
-  readonly snapshotBytes?: number
 }
 
 /** What the controller needs of the broker's configuration. */
@@ -57,352 +33,121 @@ export interface ControllerConfig {
   readonly defaultReplicationFactor: number
 }
 
-export type MetadataListener = (records: readonly MetadataRecord[], image: ClusterImage) => void
-
-export interface ProducerIdBlock {
-  readonly first: number
-  readonly count: number
-}
-
-const cluster = 'millrace'
-const formatVersion = 1
 const producerIdBlockSize = 1000
-const defaultSnapshotBatches = 10_000
-const defaultSnapshotBytes = 8 * 1024 * 1024
-const resumeDelayMsMin = 100
-const resumeDelayMsMax = 5000
 
 /**
- * The one writer of the cluster's metadata. Each operation reads the tip (everything that was asked for so far),
- * makes records, and is answered when they are durable and in `image`.
- *
- * It is crash-only: when the store refuses, everything that waits is refused, the tip is thrown away, and the reign begins
- * anew from what the store holds. When another controller took over, it stays down.
+ * The operations of the cluster. Each plans on the writer's tip what it changes, and is answered when that is durable.
  */
 export class Controller {
-  readonly #options: ControllerOptions
-  readonly #candidate: Candidate
-  /** What is durable. The same object for the life of the controller. */
-  readonly image: ClusterImage
-  readonly #listeners = new Set<MetadataListener>()
-  /** What will be durable when everything under way is. */
-  #tip: ClusterImage
-  /** Undefined while the store refuses, and at the end. */
-  #log: MetadataLog | undefined
-  #state: 'reigning' | 'resuming' | 'fenced' | 'closed' = 'resuming'
-  #resumeTimer: Timer | undefined
-  #resumeDelayMs = resumeDelayMsMin
+  readonly #env: Env
+  readonly #config: ControllerConfig
+  readonly #schema: ConfigSchema
+  readonly #writer: MetadataWriter
 
-  private constructor(options: ControllerOptions, candidate: Candidate, clusterId: string) {
-    this.#options = options
-    this.#candidate = candidate
-    this.image = new ClusterImage(clusterId)
-    this.#tip = new ClusterImage(clusterId)
+  private constructor(options: ControllerOptions, writer: MetadataWriter) {
+    this.#env = options.env
+    this.#config = options.config
+    this.#schema = options.schema
+    this.#writer = writer
   }
 
   /** Takes the reign and loads the cluster, or founds one. Throws `StoreError`, `MetadataFormatError`. */
   static async open(options: ControllerOptions): Promise<Controller> {
-    const { store, nodeId, env } = options
-    const keys = new MetadataKeys(cluster)
-    const candidate = { store, keys, nodeId, incarnation: randomUuid(env.random) }
-    try {
-      const clusterId = await foundOrFind(options, keys)
-      const controller = new Controller(options, candidate, clusterId)
-      await controller.#reign()
-      return controller
-    } catch (error) {
-      await store.close()
-      throw error
-    }
+    return new Controller(options, await MetadataWriter.open(options))
+  }
+
+  /** What is durable. The same object for the life of the controller. */
+  get image(): ClusterImage {
+    return this.#writer.image
   }
 
   /** Called after each batch was applied to the image, in order. The function returned ends that. */
-  subscribe(listener: MetadataListener): () => void {
-    this.#listeners.add(listener)
-    return () => this.#listeners.delete(listener)
+  subscribe(applied: MetadataListener, reloaded?: () => void): () => void {
+    return this.#writer.subscribe(applied, reloaded)
   }
 
   /** Gives the broker its epoch, after which partitions that it leads have a new one if it did not stop cleanly. */
   async registerBroker(
     registration: BrokerRegistration,
   ): Promise<Outcome<{ readonly epoch: number }>> {
-    const raises = [...leaderEpochRecords(this.#tip, registration)]
-    const epoch = this.#log?.nextOffset ?? -1
-    const registered = this.#commit({
+    const raises = [...leaderEpochRecords(this.#writer.tip, registration)]
+    const epoch = this.#writer.nextOffset
+    const registered = this.#writer.commit({
       records: [registrationRecord(registration, epoch)],
       answer: { ok: true as const, epoch },
     })
-    // In parts, for they need not be atomic, and all at once, so that they share transactions.
-    const raised = await Promise.all(
-      partsOf(raises).map((records) => this.#commit({ records, answer: { ok: true as const } })),
-    )
-    const refused = raised.find((outcome) => !outcome.ok)
-    if (refused !== undefined) return refused
+    const raised = await this.#writer.commitParts(raises)
+    if (!raised.ok) return raised
     return registered
   }
 
   createTopics(
     topics: readonly NewTopic[],
-    options: { readonly validateOnly: boolean },
+    options: Validation,
   ): Promise<readonly Outcome<CreatedTopic>[]> {
-    return this.#commitEach(planCreation(this.#topicPlanner(), topics), options)
+    return this.#writer.commitEach(planCreation(this.#topicPlanner(), topics), options)
   }
 
   /** By id; see `image` for the ids of names. */
   deleteTopics(ids: readonly Uuid[]): Promise<readonly Outcome<object>[]> {
-    return this.#commitEach(planDeletion(this.#tip, ids), { validateOnly: false })
+    return this.#writer.commitEach(planDeletion(this.#writer.tip, ids))
   }
 
   createPartitions(
     requests: readonly NewPartitions[],
-    options: { readonly validateOnly: boolean },
+    options: Validation,
   ): Promise<readonly Outcome<object>[]> {
-    return this.#commitEach(planGrowth(this.#topicPlanner(), requests), options)
+    return this.#writer.commitEach(planGrowth(this.#topicPlanner(), requests), options)
   }
 
   /** Replaces everything that was set on the resources. */
   alterConfigs(
     replacements: readonly ConfigReplacement[],
-    options: { readonly validateOnly: boolean },
+    options: Validation,
   ): Promise<readonly Outcome<object>[]> {
-    return this.#commitEach(planReplacements(this.#configPlanner(), replacements), options)
+    return this.#writer.commitEach(planReplacements(this.#configPlanner(), replacements), options)
   }
 
   incrementalAlterConfigs(
     changes: readonly ConfigChange[],
-    options: { readonly validateOnly: boolean },
+    options: Validation,
   ): Promise<readonly Outcome<object>[]> {
-    return this.#commitEach(planChanges(this.#configPlanner(), changes), options)
+    return this.#writer.commitEach(planChanges(this.#configPlanner(), changes), options)
   }
 
   /** Ids that nobody else will ever get. */
-  async allocateProducerIds(brokerId: number): Promise<Outcome<ProducerIdBlock>> {
-    const first = this.#tip.nextProducerId
-    const nextProducerId = first + producerIdBlockSize
-    const brokerEpoch = this.#tip.brokers.get(brokerId)?.epoch ?? -1
-    return this.#commit({
-      records: [{ type: 'producerIds', brokerId, brokerEpoch, nextProducerId }],
-      answer: { ok: true, first, count: producerIdBlockSize },
-    })
+  allocateProducerIds(brokerId: number): Promise<Outcome<ProducerIdBlock>> {
+    return this.#writer.commit(planProducerIds(this.#writer.tip, brokerId))
   }
 
   /** Refuses what is under way, and closes the store. */
-  async close(): Promise<void> {
-    if (this.#state === 'closed') return
-    this.#state = 'closed'
-    this.#resumeTimer?.cancel()
-    this.#log?.close()
-    await this.#options.store.close()
+  close(): Promise<void> {
+    return this.#writer.close()
   }
 
   #topicPlanner(): TopicPlanner {
-    const { env, schema, config } = this.#options
     return {
-      image: this.#tip,
-      random: env.random,
-      schema,
+      image: this.#writer.tip,
+      random: this.#env.random,
+      schema: this.#schema,
       defaults: {
-        partitionCount: config.numPartitions,
-        replicationFactor: config.defaultReplicationFactor,
+        partitionCount: this.#config.numPartitions,
+        replicationFactor: this.#config.defaultReplicationFactor,
       },
     }
   }
 
   #configPlanner(): { image: ClusterImage; schema: ConfigSchema } {
-    return { image: this.#tip, schema: this.#options.schema }
-  }
-
-  /** The answer of a plan, once its records are durable; refused if they can't be. */
-  async #commit<T>(plan: Plan<Outcome<T>>): Promise<Outcome<T>> {
-    const [outcome] = await this.#commitEach({ ...plan, answer: [plan.answer] }, noOptions)
-    return outcome ?? plan.answer
-  }
-
-  async #commitEach<T>(
-    plan: Plan<readonly Outcome<T>[]>,
-    options: { readonly validateOnly: boolean },
-  ): Promise<readonly Outcome<T>[]> {
-    const { records, answer } = plan
-    const refuseAll = (refusal: Refusal): readonly Outcome<T>[] =>
-      answer.map((outcome) => (outcome.ok ? refusal : outcome))
-    if (isTooLarge(records)) {
-      return refuseAll(
-        refuse(errors.policyViolation, 'Unable to perform excessively large batch operation.'),
-      )
-    }
-    const log = this.#log
-    if (log === undefined) return refuseAll(this.#whyNot())
-    try {
-      if (options.validateOnly || records.length === 0) {
-        await log.settled()
-        return answer
-      }
-      const committed = log.append(records)
-      this.#applyToTip(records)
-      await committed
-      return answer
-    } catch (error) {
-      if (!(error instanceof MetadataLogError)) throw error
-      return refuseAll(this.#whyNot())
-    }
-  }
-
-  /** Several operations may share a batch, so the tip counts operations where the image counts batches. */
-  #applyToTip(records: readonly MetadataRecord[]): void {
-    this.#tip.apply(this.#tip.offset + 1, records)
-  }
-
-  #whyNot(): Refusal {
-    const texts = {
-      reigning: 'The metadata store did not answer; try again',
-      resuming: 'The metadata store refused to write, the log of the broker tells why; try again',
-      fenced: 'Another controller has taken over this cluster',
-      closed: 'The controller has stopped',
-    }
-    return refuse(errors.notController, texts[this.#state])
-  }
-
-  async #reign(): Promise<void> {
-    const { env, store, logger } = this.#options
-    const { keys } = this.#candidate
-    const reign = await elect(this.#candidate)
-    const loaded = await loadLog({ store, keys }, this.image, (records) => this.#tell(records))
-    this.#tip = copyOf(this.image)
-    const log = new MetadataLog(
-      {
-        env,
-        store,
-        keys,
-        reign,
-        image: this.image,
-        snapshotBatches: this.#options.snapshotBatches ?? defaultSnapshotBatches,
-        snapshotBytes: this.#options.snapshotBytes ?? defaultSnapshotBytes,
-        onCommitted: (_, records) => this.#tell(records),
-        onFailed: (error) => this.#onFailed(error),
-      },
-      loaded,
-    )
-    const start = { type: 'epochStart', epoch: reign.epoch, controllerId: reign.nodeId } as const
-    this.#applyToTip([start])
-    await log.append([start])
-    if (this.#state === 'closed') return log.close() // re-check: awaited
-    this.#log = log
-    this.#state = 'reigning'
-    this.#resumeDelayMs = resumeDelayMsMin
-    logger.info(
-      { epoch: reign.epoch, offset: this.image.offset, topics: this.image.topicsByName.size },
-      'The controller reigns',
-    )
-  }
-
-  #tell(records: readonly MetadataRecord[]): void {
-    for (const listener of this.#listeners) listener(records, this.image)
-  }
-
-  #onFailed(error: MetadataLogError): void {
-    this.#log = undefined
-    if (this.#state === 'closed') return
-    if (error.fenced) {
-      this.#fenced(error.message)
-      return
-    }
-    this.#options.logger.error({ err: error }, 'The metadata store refused; trying again')
-    // While the first reign begins, `open` reports the failure itself.
-    if (this.#state === 'reigning') this.#resumeLater()
-  }
-
-  #fenced(reason: string): void {
-    this.#state = 'fenced'
-    this.#options.logger.error({ reason }, 'Another controller has taken over')
-    this.#options.onFenced?.(reason)
-  }
-
-  #resumeLater(): void {
-    this.#state = 'resuming'
-    this.#resumeTimer = this.#options.env.timers.after(
-      this.#resumeDelayMs,
-      () => void this.#resume(),
-    )
-    this.#resumeDelayMs = Math.min(this.#resumeDelayMs * 2, resumeDelayMsMax)
-  }
-
-  /** A new reign, unless somebody else has begun one. The image only gains what the store has beyond it. */
-  async #resume(): Promise<void> {
-    try {
-      if (await this.#wasSucceeded()) {
-        this.#fenced('The epoch in the metadata store is of another controller')
-        return
-      }
-      await this.#reign()
-    } catch (error) {
-      if (this.#state !== 'resuming') return // re-check: awaited
-      if (error instanceof MetadataFormatError) {
-        this.#fenced(error.message)
-        return
-      }
-      this.#options.logger.error({ err: error }, 'The metadata store still refuses')
-      this.#resumeLater()
-    }
-  }
-
-  async #wasSucceeded(): Promise<boolean> {
-    const { store, keys, incarnation } = this.#candidate
-    const stored = await store.get(keys.epoch)
-    const fields = stored === undefined ? undefined : unpackValue(stored.value)
-    return !(Array.isArray(fields) && fields[2] === incarnation)
+    return { image: this.#writer.tip, schema: this.#schema }
   }
 }
 
-const partRecords = 200
-
-function partsOf(records: readonly MetadataRecord[]): (readonly MetadataRecord[])[] {
-  const parts: (readonly MetadataRecord[])[] = []
-  for (let start = 0; start < records.length; start += partRecords) {
-    parts.push(records.slice(start, start + partRecords))
-  }
-  return parts
-}
-
-const noOptions = { validateOnly: false }
-
-function isTooLarge(records: readonly MetadataRecord[]): boolean {
-  if (records.length > operationRecordsMax) return true
-  let bytes = 0
-  for (const record of records) bytes += estimatedBytes(record)
-  return bytes > operationBytesMax
-}
-
-function copyOf(image: ClusterImage): ClusterImage {
-  const copy = new ClusterImage(image.clusterId)
-  copy.apply(Math.max(image.offset, 0), [...image.toRecords()])
-  return copy
-}
-
-/** The id of the cluster in the store; an empty store gets one. */
-async function foundOrFind(options: ControllerOptions, keys: MetadataKeys): Promise<string> {
-  const { store, env } = options
-  const founded = options.clusterId ?? uuidToText(randomUuid(env.random))
-  if ((await store.get(keys.id)) === undefined) await found(store, keys, founded)
-  const stored = await store.get(keys.id)
-  const fields = stored === undefined ? undefined : unpackValue(stored.value)
-  if (Array.isArray(fields)) {
-    const [clusterId, version] = fields as unknown[]
-    if (typeof clusterId === 'string' && version === formatVersion) return clusterId
-    throw new MetadataFormatError(
-      `The metadata store has format ${String(version)}, this program knows ${formatVersion}`,
-    )
-  }
-  throw new MetadataFormatError('The id of the cluster in the metadata store is damaged')
-}
-
-async function found(store: MetadataStore, keys: MetadataKeys, clusterId: string): Promise<void> {
-  try {
-    await store.transact(
-      [{ key: keys.id, revision: revisionOfNothing }],
-      [{ kind: 'put', key: keys.id, value: packValue([clusterId, formatVersion, 0]) }],
-    )
-  } catch (error) {
-    // What counts is what is stored now, whoever wrote it.
-    if (!(error instanceof AmbiguousError)) throw error
+function planProducerIds(image: ClusterImage, brokerId: number): Plan<Outcome<ProducerIdBlock>> {
+  const first = image.nextProducerId
+  const nextProducerId = first + producerIdBlockSize
+  const brokerEpoch = image.brokers.get(brokerId)?.epoch ?? -1
+  return {
+    records: [{ type: 'producerIds', brokerId, brokerEpoch, nextProducerId }],
+    answer: { ok: true, first, count: producerIdBlockSize },
   }
 }
