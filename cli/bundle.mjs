@@ -38,7 +38,7 @@ await build({
     js: `import { createRequire as requireOf } from 'node:module'; const require = requireOf(import.meta.url);`,
   },
 })
-// What `import 'millrace'` loads: one file, without the broker.
+// What `import 'millrace'` loads, without the broker; what not every program needs are chunks of their own.
 await build({
   ...common,
   entryPoints: { index: 'dist/client/index.js' },

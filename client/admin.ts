@@ -1,21 +1,6 @@
-import { zeroUuid } from '../base/uuid.ts'
-import { CreatePartitions } from '../protocol/messages/create-partitions.ts'
-import { CreateTopics } from '../protocol/messages/create-topics.ts'
-import { DeleteRecords } from '../protocol/messages/delete-records.ts'
-import { DeleteTopics } from '../protocol/messages/delete-topics.ts'
-import { DescribeConfigs } from '../protocol/messages/describe-configs.ts'
-import { IncrementalAlterConfigs } from '../protocol/messages/incremental-alter-configs.ts'
-import { ListOffsets } from '../protocol/messages/list-offsets.ts'
 import type { Cluster, ClusterMetadata, TopicMetadata } from './cluster.ts'
-import { refusal, throwIfRefused } from './errors.ts'
 import { GroupAdmin } from './group-admin.ts'
-
-/** How long the broker may take for a change. */
-const changeTimeoutMs = 30_000
-/** In DescribeConfigs and its like. */
-const topicResource = 2
-/** By the broker's own choice. */
-const brokerDefault = -1
+import type { TopicCalls } from './topic-calls.ts'
 
 export interface NewTopic {
   readonly name: string
@@ -37,16 +22,6 @@ export interface ConfigEntry {
 
 export type ConfigSource = 'unknown' | 'topic' | 'broker' | 'cluster' | 'file' | 'default'
 
-/** In the order of Kafka's numbers from 0 on. */
-const configSources: readonly ConfigSource[] = [
-  'unknown',
-  'topic',
-  'broker',
-  'cluster',
-  'file',
-  'default',
-]
-
 export interface FoundOffset {
   readonly partition: number
   /** -1 when no record is that late. */
@@ -54,83 +29,40 @@ export interface FoundOffset {
   readonly timestamp: number
 }
 
-/** Changes and questions about topics. Every method retries, and rejects with `KafkaError`. */
+/**
+ * Changes and questions about topics. Every method retries, and rejects with `KafkaError`.
+ * What they do is loaded at the first call: most programs administer nothing.
+ */
 export class Admin {
   readonly groups: GroupAdmin
   readonly #cluster: Cluster
 
   constructor(cluster: Cluster) {
-    this.groups = new GroupAdmin(cluster, this)
+    this.groups = new GroupAdmin(cluster)
     this.#cluster = cluster
   }
 
   /** Brokers and all topics, or the topics named; those that don't exist are left out. */
-  describe(topics: readonly string[] | null): Promise<ClusterMetadata> {
-    return this.#cluster.retrying(() => this.#cluster.metadata(topics))
+  async describe(topics: readonly string[] | null): Promise<ClusterMetadata> {
+    return (await this.#calls()).describe(topics)
   }
 
   /** Fails when there is no such topic. */
   async describeTopic(name: string): Promise<TopicMetadata> {
-    const { topics } = await this.describe([name])
-    return topics.get(name) ?? this.#cluster.topic(name)
+    return (await this.#calls()).describeTopic(name)
   }
 
-  createTopic(topic: NewTopic, options?: { readonly validateOnly?: boolean }): Promise<void> {
-    return this.#cluster.retrying(async () => {
-      const connection = await this.#cluster.controller()
-      const response = await connection.send(CreateTopics, connection.versionOf(CreateTopics), {
-        topics: [
-          {
-            name: topic.name,
-            numPartitions: topic.partitions ?? brokerDefault,
-            replicationFactor: topic.replicationFactor ?? brokerDefault,
-            assignments: [],
-            configs: Object.entries(topic.configs ?? {}).map(([name, value]) => ({ name, value })),
-          },
-        ],
-        timeoutMs: changeTimeoutMs,
-        validateOnly: options?.validateOnly ?? false,
-      })
-      for (const { errorCode, errorMessage } of response.topics) {
-        throwIfRefused(`Topic ${topic.name}`, errorCode, errorMessage)
-      }
-    })
+  async createTopic(topic: NewTopic, options?: { readonly validateOnly?: boolean }): Promise<void> {
+    return (await this.#calls()).createTopic(topic, options)
   }
 
-  deleteTopic(name: string): Promise<void> {
-    return this.#cluster.retrying(async () => {
-      const connection = await this.#cluster.controller()
-      // By name, which versions before 6 have as a list of its own.
-      const response = await connection.send(DeleteTopics, connection.versionOf(DeleteTopics), {
-        topics: [{ name, topicId: zeroUuid }],
-        topicNames: [name],
-        timeoutMs: changeTimeoutMs,
-      })
-      this.#cluster.forget(name)
-      for (const { errorCode, errorMessage } of response.responses) {
-        throwOnce(`Topic ${name}`, errorCode, errorMessage)
-      }
-    })
+  async deleteTopic(name: string): Promise<void> {
+    return (await this.#calls()).deleteTopic(name)
   }
 
   /** `count` is how many there are afterwards. */
-  createPartitions(name: string, count: number): Promise<void> {
-    return this.#cluster.retrying(async () => {
-      const connection = await this.#cluster.controller()
-      const response = await connection.send(
-        CreatePartitions,
-        connection.versionOf(CreatePartitions),
-        {
-          topics: [{ name, count, assignments: null }],
-          timeoutMs: changeTimeoutMs,
-          validateOnly: false,
-        },
-      )
-      this.#cluster.forget(name)
-      for (const { errorCode, errorMessage } of response.results) {
-        throwOnce(`Topic ${name}`, errorCode, errorMessage)
-      }
-    })
+  async createPartitions(name: string, count: number): Promise<void> {
+    return (await this.#calls()).createPartitions(name, count)
   }
 
   /**
@@ -141,114 +73,32 @@ export class Admin {
     topic: string,
     before: ReadonlyMap<number, number>,
   ): Promise<Map<number, number>> {
-    const starts = await Promise.all(
-      [...before].map(([partition, offset]) => this.#deleteRecords(topic, partition, offset)),
-    )
-    return new Map([...before.keys()].map((partition, at) => [partition, starts[at] ?? -1]))
+    return (await this.#calls()).deleteRecords(topic, before)
   }
 
-  describeTopicConfigs(name: string): Promise<ConfigEntry[]> {
-    return this.#cluster.retrying(async () => {
-      const connection = await this.#cluster.any()
-      const response = await connection.send(
-        DescribeConfigs,
-        connection.versionOf(DescribeConfigs),
-        {
-          resources: [{ resourceType: topicResource, resourceName: name, configurationKeys: null }],
-        },
-      )
-      const entries: ConfigEntry[] = []
-      for (const { errorCode, errorMessage, configs } of response.results) {
-        throwOnce(`Topic ${name}`, errorCode, errorMessage)
-        for (const config of configs) {
-          entries.push({
-            name: config.name,
-            value: config.value,
-            source: configSources[config.configSource] ?? 'unknown',
-            readOnly: config.readOnly,
-            sensitive: config.isSensitive,
-          })
-        }
-      }
-      return entries
-    })
+  async describeTopicConfigs(name: string): Promise<ConfigEntry[]> {
+    return (await this.#calls()).describeTopicConfigs(name)
   }
 
   /** `null` takes an override away. Others stay as they are. */
-  alterTopicConfigs(name: string, changes: Readonly<Record<string, string | null>>): Promise<void> {
-    return this.#cluster.retrying(async () => {
-      const connection = await this.#cluster.controller()
-      const response = await connection.send(
-        IncrementalAlterConfigs,
-        connection.versionOf(IncrementalAlterConfigs),
-        {
-          resources: [
-            {
-              resourceType: topicResource,
-              resourceName: name,
-              configs: Object.entries(changes).map(([config, value]) => ({
-                name: config,
-                configOperation: value === null ? 1 : 0,
-                value,
-              })),
-            },
-          ],
-          validateOnly: false,
-        },
-      )
-      for (const { errorCode, errorMessage } of response.responses) {
-        throwOnce(`Topic ${name}`, errorCode, errorMessage)
-      }
-    })
+  async alterTopicConfigs(
+    name: string,
+    changes: Readonly<Record<string, string | null>>,
+  ): Promise<void> {
+    return (await this.#calls()).alterTopicConfigs(name, changes)
   }
 
   /** The first offset at or after a time in each partition, or one of `specialTimestamp`. */
-  listOffsets(
+  async listOffsets(
     topic: string,
     partitions: readonly number[],
     timestamp: number,
   ): Promise<FoundOffset[]> {
-    return Promise.all(partitions.map((partition) => this.#listOffset(topic, partition, timestamp)))
+    return (await this.#calls()).listOffsets(topic, partitions, timestamp)
   }
 
-  #deleteRecords(topic: string, partition: number, offset: number): Promise<number> {
-    return this.#cluster.retrying(async () => {
-      const { connection } = await this.#cluster.leader(topic, partition, 'requests')
-      const response = await connection.send(DeleteRecords, connection.versionOf(DeleteRecords), {
-        topics: [{ name: topic, partitions: [{ partitionIndex: partition, offset }] }],
-        timeoutMs: changeTimeoutMs,
-      })
-      let start = -1
-      for (const answer of response.topics.flatMap((each) => each.partitions)) {
-        throwIfRefused(`${topic}-${partition}`, answer.errorCode)
-        start = answer.lowWatermark
-      }
-      return start
-    })
+  async #calls(): Promise<TopicCalls> {
+    const { TopicCalls: Calls } = await import('./admin-calls.ts')
+    return new Calls(this.#cluster)
   }
-
-  #listOffset(topic: string, partition: number, timestamp: number): Promise<FoundOffset> {
-    return this.#cluster.retrying(async () => {
-      const { connection } = await this.#cluster.leader(topic, partition, 'requests')
-      const response = await connection.send(ListOffsets, connection.versionOf(ListOffsets), {
-        replicaId: -1,
-        isolationLevel: 0,
-        topics: [{ name: topic, partitions: [{ partitionIndex: partition, timestamp }] }],
-        timeoutMs: changeTimeoutMs,
-      })
-      for (const found of response.topics.flatMap((each) => each.partitions)) {
-        throwIfRefused(`${topic}-${partition}`, found.errorCode)
-        return { partition, offset: found.offset, timestamp: found.timestamp }
-      }
-      return { partition, offset: -1, timestamp: -1 }
-    })
-  }
-}
-
-const unknownTopicCode = 3
-
-/** Kafka calls an unknown topic retriable, for producers that wait for it; an administrator wants to know now. */
-function throwOnce(what: string, code: number, message: string | null): void {
-  if (code === unknownTopicCode) throw refusal(what, code, message, { retriable: false })
-  throwIfRefused(what, code, message)
 }

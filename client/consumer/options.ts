@@ -1,5 +1,5 @@
 import { refuseUnknown } from '../options.ts'
-import type { AssignorName } from '../group/assignors/assignors.ts'
+import type { AssignorName } from '../group/assignors/names.ts'
 import type { FetchSettings } from './settings.ts'
 
 export type Isolation = 'read_committed' | 'read_uncommitted'

@@ -4,7 +4,8 @@ import type { ResponseOf } from '../../protocol/schema/api.ts'
 import { refusal } from '../errors.ts'
 import { errors } from '../../protocol/errors.ts'
 import type { AssignorMember, PartitionCounts } from './assignors/assignor.ts'
-import { assignorNames, assignorOf, type AssignorName } from './assignors/assignors.ts'
+import { assignorOf } from './assignors/assignors.ts'
+import { assignorNames, type AssignorName } from './assignors/names.ts'
 import {
   decodeSubscription,
   encodeAssignment,

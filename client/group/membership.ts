@@ -10,7 +10,6 @@ import type {
 import { clientError, KafkaError } from '../errors.ts'
 import { Backoff, sleep } from '../retry.ts'
 import type { TopicPartition } from '../topic.ts'
-import { ClassicMember } from './classic-member.ts'
 import { ConsumerMember } from './consumer-member.ts'
 import { Coordinator } from './coordinator.ts'
 import { memberBackoff, type Member, type MemberHost } from './member.ts'
@@ -169,7 +168,7 @@ class GroupMembership implements Membership, MemberHost {
     try {
       let kind = await this.#protocol()
       if (kind === 'consumer') kind = await this.#runConsumer()
-      if (kind === 'classic') await this.#runMember(new ClassicMember(this))
+      if (kind === 'classic') await this.#runClassic()
     } catch (error) {
       await this.#fail(error instanceof Error ? error : new Error(String(error)))
     }
@@ -186,6 +185,12 @@ class GroupMembership implements Membership, MemberHost {
       if (this.settings.protocol !== 'auto' || member.hasJoined || !refused) throw error
       return 'classic'
     }
+  }
+
+  /** Loaded where it is needed, assignors and all: brokers with KIP-848 don't. */
+  async #runClassic(): Promise<void> {
+    const { ClassicMember } = await import('./classic-member.ts')
+    await this.#runMember(new ClassicMember(this))
   }
 
   async #runMember(member: Member): Promise<void> {

@@ -1,7 +1,7 @@
 import type { ClientEnv } from '../../base/env.ts'
 import { nearestOf } from '../../base/nearest.ts'
 import type { Cluster } from '../cluster.ts'
-import { assignorNames, type AssignorName } from './assignors/assignors.ts'
+import { assignorNames, type AssignorName } from './assignors/names.ts'
 
 export type GroupProtocol = 'auto' | 'classic' | 'consumer'
 

@@ -1,5 +1,5 @@
 import t from 'tap'
-import { Admin } from '../../client/admin.ts'
+import { TopicCalls } from '../../client/topic-calls.ts'
 import { Cluster, parseAddress } from '../../client/cluster.ts'
 import { fetchRecords } from '../../client/fetcher.ts'
 import { specialTimestamp } from '../../client/special-timestamp.ts'
@@ -119,7 +119,7 @@ t.test('retries: end when the time of the call is over, with the last error', as
   const w = await world()
   w.react = () => listed(6)
   const startMs = w.env.clock.monotonicMs()
-  const asked = new Admin(w.cluster).listOffsets('orders', [0], specialTimestamp.latest)
+  const asked = new TopicCalls(w.cluster).listOffsets('orders', [0], specialTimestamp.latest)
   await t.rejects(w.simulation.until(asked), { code: 'NOT_LEADER_OR_FOLLOWER' })
   const tookMs = w.env.clock.monotonicMs() - startMs
   t.ok(tookMs > 8000 && tookMs <= 10_000, `${tookMs} ms`)
@@ -151,7 +151,7 @@ t.test('cluster: no broker at all fails at once and names every address', async 
   const env = simulation.createEnv('client')
   const times = { connectTimeoutMs: 100, requestTimeoutMs: 100, callTimeoutMs: 60_000 }
   const cluster = new Cluster({ env, brokers: ['one:1', 'two:2'], clientId: 'test', ...times })
-  await t.rejects(simulation.until(new Admin(cluster).describe(null)), {
+  await t.rejects(simulation.until(new TopicCalls(cluster).describe(null)), {
     code: 'UNREACHABLE',
     message: /one:1.*two:2/,
     retriable: false,
@@ -162,7 +162,7 @@ t.test('admin: changes go to the controller', async (t) => {
   const w = await world()
   w.react = () => ({ response: { topics: [{ name: 'new', errorCode: 0, errorMessage: null }] } })
   await w.simulation.until(
-    new Admin(w.cluster).createTopic({ name: 'new', partitions: 3, configs: { a: 'b' } }),
+    new TopicCalls(w.cluster).createTopic({ name: 'new', partitions: 3, configs: { a: 'b' } }),
   )
   t.same(w.asked(CreateTopics), [2])
   t.match(w.received.at(-1)!.received.request.topics, [
@@ -175,7 +175,7 @@ t.test('admin: what the broker refuses has its name and its words', async (t) =>
   w.react = () => ({
     response: { topics: [{ name: 'new', errorCode: 36, errorMessage: 'It is there' }] },
   })
-  await t.rejects(w.simulation.until(new Admin(w.cluster).createTopic({ name: 'new' })), {
+  await t.rejects(w.simulation.until(new TopicCalls(w.cluster).createTopic({ name: 'new' })), {
     code: 'TOPIC_ALREADY_EXISTS',
     message: 'Topic new: It is there',
   })
@@ -273,8 +273,8 @@ t.test(
     const waiting = fetchRecords(w.cluster, [{ topic: 'orders', partition: 0, offset: 1 }], options)
     waiting.catch(() => undefined)
     await w.simulation.run(w.env.clock.monotonicMs() + 100)
-    const admin = new Admin(w.cluster)
-    await w.simulation.until(admin.listOffsets('orders', [0], specialTimestamp.latest))
+    const calls = new TopicCalls(w.cluster)
+    await w.simulation.until(calls.listOffsets('orders', [0], specialTimestamp.latest))
     const [fetch, request] = [Fetch, ListOffsets].map(
       (api) => w.received.find(({ received }) => received.api === api)!.received.socket,
     )

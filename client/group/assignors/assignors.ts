@@ -1,10 +1,9 @@
 import type { Assignor } from './assignor.ts'
 import { cooperativeClaim, cooperativeData, stickyClaim, stickyData } from './claims.ts'
+import type { AssignorName } from './names.ts'
 import { assignRanges } from './range.ts'
 import { assignRoundRobin } from './round-robin.ts'
 import { assignSticky, withholdClaimed } from './sticky.ts'
-
-export type AssignorName = 'range' | 'roundrobin' | 'sticky' | 'cooperative-sticky'
 
 const assignors: Readonly<Record<AssignorName, Assignor>> = {
   range: { cooperative: false, userData: () => null, assign: assignRanges },
@@ -23,8 +22,6 @@ const assignors: Readonly<Record<AssignorName, Assignor>> = {
     },
   },
 }
-
-export const assignorNames: readonly string[] = Object.keys(assignors)
 
 export function assignorOf(name: AssignorName): Assignor {
   return assignors[name]
