@@ -7,7 +7,17 @@ import { build } from 'esbuild'
 
 const root = dirname(dirname(fileURLToPath(import.meta.url)))
 // With native code, which stays where npm put it. All others are bundled: that saves a tenth of the start's time.
-const external = ['lmdb', 'koffi', '@node-rs/crc32', 'snappy', 'lz4-napi', '@cloudpss/zstd']
+const external = [
+  'lmdb',
+  'koffi',
+  '@node-rs/crc32',
+  'snappy',
+  'lz4-napi',
+  '@cloudpss/zstd',
+  // Loaded only where etcd is configured.
+  '@grpc/grpc-js',
+  '@grpc/proto-loader',
+]
 const common = {
   absWorkingDir: root,
   bundle: true,
