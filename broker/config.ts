@@ -1,6 +1,7 @@
 import { assert } from '../base/assert.ts'
 import { nearestOf } from '../base/nearest.ts'
 import type { Property, PropertyTable, ValuesOf } from '../base/property.ts'
+import { controllerProperties } from '../controller/controller-properties.ts'
 import { brokerProperties } from './broker-properties.ts'
 import { groupOverrideProperties, groupProperties } from './group/group-properties.ts'
 import type { LogConfig } from './log/log-config.ts'
@@ -20,6 +21,7 @@ export const allBrokerProperties = {
   ...networkProperties,
   ...logProperties,
   ...groupProperties,
+  ...controllerProperties,
 } as const
 
 /** What was set, by Kafka's name of the property, in canonical spelling. */

@@ -1,7 +1,8 @@
 import type { Env } from '../base/env.ts'
 import type { Uuid } from '../base/uuid.ts'
 import type { ClusterImage } from '../broker/metadata/image.ts'
-import { leaderEpochRecords, registrationRecord, type BrokerRegistration } from './brokers.ts'
+import type { BrokerRegistration } from './brokers.ts'
+import { ClusterControl, type SessionOptions } from './cluster-control.ts'
 import {
   planChanges,
   planReplacements,
@@ -9,9 +10,26 @@ import {
   type ConfigReplacement,
   type ConfigSchema,
 } from './configs.ts'
-import type { MetadataListener, ProducerIdBlock, Validation } from './controller-link.ts'
+import { planAlterations, refuseBrokerEpoch } from './alter-partitions.ts'
+import type {
+  AlteredPartition,
+  AlterPartitionsRequest,
+  AlterReassignmentsRequest,
+  ElectedLeaders,
+  ElectLeadersRequest,
+  MetadataListener,
+  ProducerIdBlock,
+  UpdateFeaturesRequest,
+  Validation,
+} from './controller-link.ts'
+import { planElections } from './elect-leaders.ts'
+import { planFeatureUpdates } from './features.ts'
+import { LeaderBalance, planBalance, planUncleanElections } from './leader-balance.ts'
 import { MetadataWriter, type MetadataWriterOptions } from './metadata-writer.ts'
 import type { Outcome, Plan } from './outcome.ts'
+import { partitionPlanner, type PartitionPlanner } from './partition-planner.ts'
+import { partitionPlanner, type PartitionPlanner } from './partition-planner.ts'
+import { planReassignments } from './reassignments.ts'
 import {
   planCreation,
   planDeletion,
@@ -25,12 +43,19 @@ import {
 export interface ControllerOptions extends MetadataWriterOptions {
   readonly config: ControllerConfig
   readonly schema: ConfigSchema
+  /** Absent: brokers serve as soon as they register, and nobody watches them. */
+  readonly sessions?: SessionOptions
 }
 
 /** What the controller needs of the broker's configuration. */
 export interface ControllerConfig {
   readonly numPartitions: number
   readonly defaultReplicationFactor: number
+  readonly uncleanLeaderElectionEnable: boolean
+  readonly autoLeaderRebalanceEnable: boolean
+  readonly leaderImbalanceCheckIntervalSeconds: number
+  readonly leaderImbalancePerBrokerPercentage: number
+  readonly uncleanLeaderElectionIntervalMs: number
 }
 
 const producerIdBlockSize = 1000
@@ -43,12 +68,14 @@ export class Controller {
   readonly #config: ControllerConfig
   readonly #schema: ConfigSchema
   readonly #writer: MetadataWriter
+  readonly #balances: readonly LeaderBalance[]
 
   private constructor(options: ControllerOptions, writer: MetadataWriter) {
     this.#env = options.env
     this.#config = options.config
     this.#schema = options.schema
     this.#writer = writer
+    this.#balances = this.#startBalances()
   }
 
   /** Takes the reign and loads the cluster, or founds one. Throws `StoreError`, `MetadataFormatError`. */
@@ -66,19 +93,22 @@ export class Controller {
     return this.#writer.subscribe(applied, reloaded)
   }
 
-  /** Gives the broker its epoch, after which partitions that it leads have a new one if it did not stop cleanly. */
-  async registerBroker(
-    registration: BrokerRegistration,
-  ): Promise<Outcome<{ readonly epoch: number }>> {
-    const raises = [...leaderEpochRecords(this.#writer.tip, registration)]
-    const epoch = this.#writer.nextOffset
-    const registered = this.#writer.commit({
-      records: [registrationRecord(registration, epoch)],
-      answer: { ok: true as const, epoch },
-    })
-    const raised = await this.#writer.commitParts(raises)
-    if (!raised.ok) return raised
-    return registered
+  /** Gives the broker its epoch. */
+  registerBroker(registration: BrokerRegistration): Promise<Outcome<{ readonly epoch: number }>> {
+    return this.#brokers.registerBroker(registration)
+  }
+
+  heartbeat(heartbeat: BrokerHeartbeat): Promise<Outcome<HeartbeatAnswer>> {
+    return this.#brokers.heartbeat(heartbeat)
+  }
+
+  unregisterBroker(brokerId: number): Promise<Outcome<object>> {
+    return this.#brokers.unregisterBroker(brokerId)
+  }
+
+  /** The last connection of that incarnation is gone: unless a heartbeat comes within 1.5 s, it is dead. */
+  brokerDisconnected(brokerId: number, incarnation: Uuid): void {
+    this.#brokers.disconnected(brokerId, incarnation)
   }
 
   createTopics(
@@ -120,9 +150,61 @@ export class Controller {
     return this.#writer.commit(planProducerIds(this.#writer.tip, brokerId))
   }
 
+  async alterPartitions(
+    request: AlterPartitionsRequest,
+  ): Promise<Outcome<{ readonly results: readonly Outcome<AlteredPartition>[] }>> {
+    const refusal = refuseBrokerEpoch(this.#writer.tip, request)
+    if (refusal !== undefined) return refusal
+    const { records, answer } = planAlterations(this.#partitionPlanner(), request)
+    const committed = await this.#writer.commitParts(records)
+    return committed.ok ? { ok: true, results: answer } : committed
+  }
+
+  async electLeaders(request: ElectLeadersRequest): Promise<Outcome<ElectedLeaders>> {
+    const { records, answer } = planElections(this.#partitionPlanner(), request)
+    const committed = await this.#writer.commitParts(records)
+    return committed.ok ? { ok: true, ...answer } : committed
+  }
+
+  alterReassignments(
+    request: AlterReassignmentsRequest,
+  ): Promise<Outcome<{ readonly results: readonly Outcome<object>[] }>> {
+    const { records, answer } = planReassignments(this.#partitionPlanner(), request)
+    return this.#writer.commit({ records, answer: { ok: true, results: answer } })
+  }
+
+  updateFeatures(request: UpdateFeaturesRequest): Promise<Outcome<object>> {
+    return this.#writer.commit(planFeatureUpdates(this.#writer.tip, request))
+  }
+
   /** Refuses what is under way, and closes the store. */
   close(): Promise<void> {
+    for (const balance of this.#balances) balance.stop()
     return this.#writer.close()
+  }
+
+  #startBalances(): LeaderBalance[] {
+    const { timers } = this.#env
+    const config = this.#config
+    const unclean = new LeaderBalance({
+      timers,
+      intervalMs: config.uncleanLeaderElectionIntervalMs,
+      plan: () => planUncleanElections(this.#partitionPlanner()),
+      commit: (records) => this.#writer.commitParts(records),
+    })
+    if (!config.autoLeaderRebalanceEnable) return [unclean]
+    const imbalancePercentage = config.leaderImbalancePerBrokerPercentage
+    const preferred = new LeaderBalance({
+      timers,
+      intervalMs: config.leaderImbalanceCheckIntervalSeconds * 1000,
+      plan: () => planBalance(this.#partitionPlanner(), { imbalancePercentage }),
+      commit: (records) => this.#writer.commitParts(records),
+    })
+    return [unclean, preferred]
+  }
+
+  #partitionPlanner(): PartitionPlanner {
+    return partitionPlanner(this.#writer.tip, this.#schema, this.#config)
   }
 
   #topicPlanner(): TopicPlanner {
@@ -135,6 +217,10 @@ export class Controller {
         replicationFactor: this.#config.defaultReplicationFactor,
       },
     }
+  }
+
+  #partitionPlanner(): PartitionPlanner {
+    return partitionPlanner(this.#writer.tip, this.#schema, this.#config)
   }
 
   #configPlanner(): { image: ClusterImage; schema: ConfigSchema } {

@@ -144,9 +144,9 @@ export function estimatedBytes(record: MetadataRecord): number {
     case 'topic':
       return 48 + record.name.length
     case 'partition':
-      return 64 + 10 * record.replicas.length
+      return 64 + 20 * record.replicas.length
     case 'partitionChange':
-      return record.changes.reduce((sum, change) => sum + 48 + 10 * change.replicas.length, 48)
+      return record.changes.reduce((sum, change) => sum + 48 + 20 * change.replicas.length, 48)
     case 'registerBroker':
     case 'brokerChange':
     case 'unregisterBroker':

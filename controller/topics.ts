@@ -264,7 +264,21 @@ function refuseReplicas(
   brokerIds: readonly number[],
   expected: { readonly partitionIndex: number; readonly replicationFactor: number | undefined },
 ): Refusal | undefined {
-  const { partitionIndex, replicationFactor } = expected
+  const refusal = refuseAssignment(image, brokerIds, expected.replicationFactor)
+  if (refusal !== undefined) return refusal
+  if (brokerIds.some((id) => isActive(image.brokers.get(id)))) return undefined
+  const text =
+    'All brokers specified in the manual partition assignment for ' +
+    `partition ${expected.partitionIndex} are fenced or in controlled shutdown.`
+  return refuse(errors.invalidReplicaAssignment, text)
+}
+
+/** ReplicationControlManager.validateManualPartitionAssignment. Undefined: the brokers may hold a partition. */
+export function refuseAssignment(
+  image: ClusterImage,
+  brokerIds: readonly number[],
+  replicationFactor: number | undefined,
+): Refusal | undefined {
   const refuseThis = (text: string): Refusal => refuse(errors.invalidReplicaAssignment, text)
   const prefix = 'The manual partition assignment includes'
   if (brokerIds.length === 0) return refuseThis(`${prefix} an empty replica list.`)
@@ -274,19 +288,11 @@ function refuseReplicas(
   }
   const [twice] = duplicatesIn(brokerIds)
   if (twice !== undefined) return refuseThis(`${prefix} the broker ${twice} more than once.`)
-  if (replicationFactor !== undefined && brokerIds.length !== replicationFactor) {
-    return refuseThis(
-      `${prefix} a partition with ${brokerIds.length} replica(s), but this is not consistent with ` +
-        `previous partitions, which have ${replicationFactor} replica(s).`,
-    )
-  }
-  if (!brokerIds.some((id) => isActive(image.brokers.get(id)))) {
-    return refuseThis(
-      'All brokers specified in the manual partition assignment for ' +
-        `partition ${partitionIndex} are fenced or in controlled shutdown.`,
-    )
-  }
-  return undefined
+  if (replicationFactor === undefined || brokerIds.length === replicationFactor) return undefined
+  return refuseThis(
+    `${prefix} a partition with ${brokerIds.length} replica(s), but this is not consistent with ` +
+      `previous partitions, which have ${replicationFactor} replica(s).`,
+  )
 }
 
 /** New partitions begin with every active replica in sync, since none has anything yet. */

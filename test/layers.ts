@@ -32,6 +32,7 @@ export const layers: Readonly<Record<string, readonly string[]>> = {
   controller: ['base', 'protocol', 'broker/metadata', 'broker/config'],
   'broker/broker-properties': ['base'],
   'broker/properties-file': ['base'],
+  'controller/controller-properties': ['base'],
   'broker/config': [
     'base',
     'broker/broker-properties',
@@ -40,6 +41,7 @@ export const layers: Readonly<Record<string, readonly string[]>> = {
     'broker/log',
     'broker/network',
     'broker/metadata',
+    'controller/controller-properties',
   ],
   // Helpers for other people's tests: broker and client in one place.
   'broker/testing': ['base', 'protocol', 'broker', 'controller', 'client'],
