@@ -107,7 +107,7 @@ export class Controller {
   }
 
   /** The last connection of that incarnation is gone: unless a heartbeat comes within 1.5 s, it is dead. */
-  brokerDisconnected(brokerId: number, incarnation: Uuid): void {
+  disconnected(brokerId: number, incarnation: Uuid): void {
     this.#brokers.disconnected(brokerId, incarnation)
   }
 

@@ -1,0 +1,195 @@
+/**
+ * Who leads a partition, and which replicas are in sync, when brokers come and go or somebody asks. Pure functions.
+ * The rules are those of Kafka's PartitionChangeBuilder without eligible leader replicas.
+ *
+ * I1: a leader is active. It is in the ISR that was, unless the election was unclean; then the ISR is the leader alone.
+ * I2: the ISR is never empty, and a subset of the replicas. Without a leader it says who may become one.
+ * I3: the leader epoch grows with each change of leader, and when a replica goes; the partition epoch with each change.
+ */
+import { assert } from '../base/assert.ts'
+import type { PartitionState } from '../protocol/metadata-records/records.ts'
+
+/**
+ * - online: the leader stays while it can.
+ * - preferred: the first replica leads if it can.
+ * - unclean: as online, and an active replica that is not in sync leads rather than nobody. Records may be lost.
+ */
+export type ElectionMode = 'online' | 'preferred' | 'unclean'
+
+export interface ElectionRules {
+  readonly mode: ElectionMode
+  /** Whether a broker may lead and be in sync: registered, unfenced, and not about to stop. */
+  readonly isActive: (brokerId: number) => boolean
+}
+
+export const noLeader = -1
+
+/** What a partition shall become; what is absent stays. */
+export interface PartitionTarget {
+  readonly isr?: readonly number[]
+  readonly replicas?: readonly number[]
+  readonly adding?: readonly number[]
+  readonly removing?: readonly number[]
+  /** False: the unclean leader has settled its log. */
+  readonly recovering?: boolean
+}
+
+const nobody: readonly number[] = []
+
+export interface ElectedLeader {
+  /** -1: nobody can. */
+  readonly leader: number
+  readonly unclean: boolean
+}
+
+/** `isr` is the one that is to come; it may be empty here. */
+export function electLeader(
+  candidates: {
+    readonly leader: number
+    readonly replicas: readonly number[]
+    readonly isr: readonly number[]
+  },
+  { mode, isActive }: ElectionRules,
+): ElectedLeader {
+  const { leader, replicas, isr } = candidates
+  const mayLead = (replica: number): boolean => isr.includes(replica) && isActive(replica)
+  const [preferred = noLeader] = replicas
+  if (mode === 'preferred' && mayLead(preferred)) return { leader: preferred, unclean: false }
+  if (mayLead(leader)) return { leader, unclean: false }
+  const clean = replicas.find(mayLead)
+  if (clean !== undefined) return { leader: clean, unclean: false }
+  if (mode === 'unclean') {
+    const any = replicas.find(isActive)
+    if (any !== undefined) return { leader: any, unclean: true }
+  }
+  return { leader: noLeader, unclean: false }
+}
+
+/**
+ * The partition with the target reached and its leader elected. Undefined: nothing changes.
+ * A target without anybody in sync leaves the ISR as it is, and the partition without leader.
+ */
+export function changePartition(
+  before: PartitionState,
+  target: PartitionTarget,
+  rules: ElectionRules,
+): PartitionState | undefined {
+  const { replicas = before.replicas, isr = before.isr } = target
+  const { leader, unclean } = electLeader({ leader: before.leader, replicas, isr }, rules)
+  assert(leader === noLeader || rules.isActive(leader), 'I1: a leader is active')
+  const recovering = unclean || (target.recovering ?? before.recovering === true)
+  const after = stateOf(before, {
+    leader,
+    replicas,
+    isr: isrAfter(before, { isr, leader, unclean }),
+    adding: target.adding ?? before.adding ?? nobody,
+    removing: target.removing ?? before.removing ?? nobody,
+    recovering,
+  })
+  if (isSame(before, after)) return undefined
+  const raisesEpoch =
+    leader !== before.leader || before.replicas.some((replica) => !replicas.includes(replica))
+  return {
+    ...after,
+    leaderEpoch: before.leaderEpoch + (raisesEpoch ? 1 : 0),
+    partitionEpoch: before.partitionEpoch + 1,
+  }
+}
+
+function isrAfter(
+  before: PartitionState,
+  elected: ElectedLeader & { readonly isr: readonly number[] },
+): readonly number[] {
+  const { leader, unclean, isr } = elected
+  // Also when the leader alone is all that changes in the ISR: it lost what the others had.
+  if (unclean) return [leader]
+  return isr.length === 0 ? before.isr : isr
+}
+
+/** What brokers that came or went make of a partition. */
+export interface BrokerEffects {
+  /** Replicas that may have lost acknowledged records: they leave the ISR, unless nobody else is in it. */
+  readonly lossy?: ReadonlySet<number>
+  /** Replicas that may have lost records which nobody acknowledged: where they lead, a new epoch begins. */
+  readonly lostTail?: ReadonlySet<number>
+}
+
+const noReplicas: ReadonlySet<number> = new Set()
+
+/**
+ * The partition as it must be with the brokers that are active: nobody else is in sync, and somebody active leads.
+ * Undefined: it is so already. What is settled once stays settled, so it may be done again after a failure in the middle.
+ */
+export function settlePartition(
+  before: PartitionState,
+  rules: ElectionRules,
+  { lossy = noReplicas, lostTail = noReplicas }: BrokerEffects = {},
+): PartitionState | undefined {
+  const { isr, leader } = before
+  const { isActive } = rules
+  if (lossy.size === 0 && !lostTail.has(leader) && isActive(leader) && isr.every(isActive)) {
+    return undefined
+  }
+  const trusted = unlessEmpty(
+    isr.filter((replica) => !lossy.has(replica)),
+    isr,
+  )
+  const after = changePartition(
+    before,
+    { isr: unlessEmpty(trusted.filter(isActive), trusted) },
+    rules,
+  )
+  const stays = after === undefined || after.leader === leader
+  if (!stays || leader === noLeader || !lostTail.has(leader)) return after
+  const settled = after ?? { ...before, partitionEpoch: before.partitionEpoch + 1 }
+  return { ...settled, leaderEpoch: before.leaderEpoch + 1 }
+}
+
+function unlessEmpty(preferred: readonly number[], other: readonly number[]): readonly number[] {
+  return preferred.length === 0 ? other : preferred
+}
+
+interface States {
+  readonly leader: number
+  readonly replicas: readonly number[]
+  readonly isr: readonly number[]
+  readonly adding: readonly number[]
+  readonly removing: readonly number[]
+  readonly recovering: boolean
+}
+
+function stateOf(before: PartitionState, states: States): PartitionState {
+  const { leader, replicas, isr, adding, removing, recovering } = states
+  const { index, leaderEpoch, partitionEpoch } = before
+  assert(isr.length > 0, 'I2: the ISR is never empty')
+  assert(
+    isr.every((replica) => replicas.includes(replica)),
+    'I2: the ISR is a subset of the replicas',
+  )
+  return {
+    index,
+    replicas,
+    isr,
+    leader,
+    leaderEpoch,
+    partitionEpoch,
+    ...(adding.length === 0 ? {} : { adding }),
+    ...(removing.length === 0 ? {} : { removing }),
+    ...(recovering ? { recovering: true } : {}),
+  }
+}
+
+function isSame(one: PartitionState, other: PartitionState): boolean {
+  return (
+    one.leader === other.leader &&
+    one.recovering === other.recovering &&
+    areEqual(one.isr, other.isr) &&
+    areEqual(one.replicas, other.replicas) &&
+    areEqual(one.adding ?? nobody, other.adding ?? nobody) &&
+    areEqual(one.removing ?? nobody, other.removing ?? nobody)
+  )
+}
+
+function areEqual(one: readonly number[], other: readonly number[]): boolean {
+  return one === other || (one.length === other.length && one.every((id, at) => id === other[at]))
+}
