@@ -118,6 +118,18 @@ export class ClusterImage {
     this.offset = offset
   }
 
+  /** Forgets everything, for a snapshot of another offset follows in the same turn. */
+  reset(): void {
+    this.offset = -1
+    this.controllerEpoch = -1
+    this.controllerId = -1
+    this.nextProducerId = 0
+    this.#partitionCount = 0
+    const everything = [this.brokers, this.topicsByName, this.topicsById, this.features]
+    const configs = [this.#topicConfigs, this.#brokerConfigs, this.#groupConfigs]
+    for (const map of [...everything, ...configs, this.#collisions]) map.clear()
+  }
+
   /** The same image as records that build it from nothing: a snapshot. */
   *toRecords(): Generator<MetadataRecord> {
     yield { type: 'epochStart', epoch: this.controllerEpoch, controllerId: this.controllerId }
