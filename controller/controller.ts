@@ -15,8 +15,10 @@ import type {
   AlteredPartition,
   AlterPartitionsRequest,
   AlterReassignmentsRequest,
+  BrokerHeartbeat,
   ElectedLeaders,
   ElectLeadersRequest,
+  HeartbeatAnswer,
   MetadataListener,
   ProducerIdBlock,
   UpdateFeaturesRequest,
@@ -27,7 +29,6 @@ import { planFeatureUpdates } from './features.ts'
 import { LeaderBalance, planBalance, planUncleanElections } from './leader-balance.ts'
 import { MetadataWriter, type MetadataWriterOptions } from './metadata-writer.ts'
 import type { Outcome, Plan } from './outcome.ts'
-import { partitionPlanner, type PartitionPlanner } from './partition-planner.ts'
 import { partitionPlanner, type PartitionPlanner } from './partition-planner.ts'
 import { planReassignments } from './reassignments.ts'
 import {
@@ -68,6 +69,7 @@ export class Controller {
   readonly #config: ControllerConfig
   readonly #schema: ConfigSchema
   readonly #writer: MetadataWriter
+  readonly #brokers: ClusterControl
   readonly #balances: readonly LeaderBalance[]
 
   private constructor(options: ControllerOptions, writer: MetadataWriter) {
@@ -75,6 +77,9 @@ export class Controller {
     this.#config = options.config
     this.#schema = options.schema
     this.#writer = writer
+    const { env, logger, sessions } = options
+    const planner = (): PartitionPlanner => this.#partitionPlanner()
+    this.#brokers = new ClusterControl({ env, logger, writer, sessions, planner })
     this.#balances = this.#startBalances()
   }
 
@@ -180,6 +185,7 @@ export class Controller {
   /** Refuses what is under way, and closes the store. */
   close(): Promise<void> {
     for (const balance of this.#balances) balance.stop()
+    this.#brokers.close()
     return this.#writer.close()
   }
 
@@ -201,10 +207,6 @@ export class Controller {
       commit: (records) => this.#writer.commitParts(records),
     })
     return [unclean, preferred]
-  }
-
-  #partitionPlanner(): PartitionPlanner {
-    return partitionPlanner(this.#writer.tip, this.#schema, this.#config)
   }
 
   #topicPlanner(): TopicPlanner {
