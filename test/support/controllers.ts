@@ -27,6 +27,15 @@ export const plaintext = (port = 9092): ListenerAddress => ({
   securityProtocol: 'PLAINTEXT',
 })
 
+let incarnations = 0
+
+/** Another start of the broker's process, also when another process calls. */
+export function nextIncarnation(): string {
+  const parts = [process.pid, ++incarnations]
+  return parts.map((part) => part.toString(16).padStart(16, '0')).join('')
+}
+
+/** A new incarnation each time. It stopped cleanly if it knows its previous epoch. */
 export async function register(
   controller: Controller,
   brokerId = 1,
@@ -34,11 +43,12 @@ export async function register(
 ): Promise<number> {
   const outcome = await controller.registerBroker({
     brokerId,
-    incarnation: brokerId.toString(16).padStart(32, '0'),
+    incarnation: nextIncarnation(),
     listeners: [plaintext(9092 + brokerId)],
     rack: options.rack ?? null,
     host: `machine${brokerId}`,
     previousEpoch: options.previousEpoch ?? -1,
+    stoppedCleanly: options.previousEpoch !== undefined,
   })
   if (!outcome.ok) throw new Error(outcome.message)
   return outcome.epoch
