@@ -1,6 +1,7 @@
 import type { AnyApi } from '../protocol/schema/api.ts'
 import type { Route, Routes } from './network/route.ts'
 import { handler as alterConfigs } from './handlers/alter-configs.ts'
+import { handler as alterPartitionReassignments } from './handlers/alter-partition-reassignments.ts'
 import { apiVersionsHandler, refuseApiVersionsVersion } from './handlers/api-versions.ts'
 import { handler as consumerGroupDescribe } from './handlers/consumer-group-describe.ts'
 import { handler as consumerGroupHeartbeat } from './handlers/consumer-group-heartbeat.ts'
@@ -14,7 +15,9 @@ import { handler as describeConfigs } from './handlers/describe-configs.ts'
 import { handler as describeGroups } from './handlers/describe-groups.ts'
 import { handler as describeLogDirs } from './handlers/describe-log-dirs.ts'
 import { handler as describeProducers } from './handlers/describe-producers.ts'
+import { handler as describeQuorum } from './handlers/describe-quorum.ts'
 import { handler as describeTopicPartitions } from './handlers/describe-topic-partitions.ts'
+import { handler as electLeaders } from './handlers/elect-leaders.ts'
 import { handler as fetch } from './handlers/fetch.ts'
 import { handler as findCoordinator } from './handlers/find-coordinator.ts'
 import type { BrokerServices, Handler } from './handlers/handler.ts'
@@ -25,6 +28,7 @@ import { handler as joinGroup } from './handlers/join-group.ts'
 import { handler as leaveGroup } from './handlers/leave-group.ts'
 import { handler as listGroups } from './handlers/list-groups.ts'
 import { handler as listOffsets } from './handlers/list-offsets.ts'
+import { handler as listPartitionReassignments } from './handlers/list-partition-reassignments.ts'
 import { handler as metadata } from './handlers/metadata.ts'
 import { handler as offsetCommit } from './handlers/offset-commit.ts'
 import { handler as offsetDelete } from './handlers/offset-delete.ts'
@@ -32,6 +36,8 @@ import { handler as offsetFetch } from './handlers/offset-fetch.ts'
 import { handler as offsetForLeaderEpoch } from './handlers/offset-for-leader-epoch.ts'
 import { handler as produce } from './handlers/produce.ts'
 import { handler as syncGroup } from './handlers/sync-group.ts'
+import { handler as unregisterBroker } from './handlers/unregister-broker.ts'
+import { handler as updateFeatures } from './handlers/update-features.ts'
 
 /** Every API that is served. What is not here is not advertised. */
 export function routesOf(broker: BrokerServices): Routes {
@@ -86,6 +92,12 @@ export function routesOf(broker: BrokerServices): Routes {
     deleteGroups,
     consumerGroupHeartbeat,
     consumerGroupDescribe,
+    electLeaders,
+    alterPartitionReassignments,
+    listPartitionReassignments,
+    describeQuorum,
+    unregisterBroker,
+    updateFeatures,
   ]
   for (const handler of admin) add(handler as unknown as Handler<AnyApi>)
   return routes

@@ -16,11 +16,13 @@ import type {
   AlterPartitionsRequest,
   AlterReassignmentsRequest,
   BrokerHeartbeat,
+  ControllerLink,
   ElectedLeaders,
   ElectLeadersRequest,
   HeartbeatAnswer,
   MetadataListener,
   ProducerIdBlock,
+  QuorumDescription,
   UpdateFeaturesRequest,
   Validation,
 } from './controller-link.ts'
@@ -64,7 +66,7 @@ const producerIdBlockSize = 1000
 /**
  * The operations of the cluster. Each plans on the writer's tip what it changes, and is answered when that is durable.
  */
-export class Controller {
+export class Controller implements ControllerLink {
   readonly #env: Env
   readonly #config: ControllerConfig
   readonly #schema: ConfigSchema
@@ -180,6 +182,14 @@ export class Controller {
 
   updateFeatures(request: UpdateFeaturesRequest): Promise<Outcome<object>> {
     return this.#writer.commit(planFeatureUpdates(this.#writer.tip, request))
+  }
+
+  /** Who follows the log; a broker in this process does not, it shares the image. */
+  describeQuorum(): Promise<Outcome<QuorumDescription>> {
+    const { controllerId, controllerEpoch, offset } = this.image
+    const observers = this.#brokers.observers().filter(({ brokerId }) => brokerId !== controllerId)
+    const answer = { ok: true as const, controllerId, controllerEpoch, offset, observers }
+    return this.#writer.commit({ records: [], answer })
   }
 
   /** Refuses what is under way, and closes the store. */

@@ -1,6 +1,8 @@
+import { featureLevel, supportedFeatures } from '../../controller/features.ts'
 import { errors } from '../../protocol/errors.ts'
 import { ApiVersions } from '../../protocol/messages/api-versions.ts'
 import type { ResponseInputOf } from '../../protocol/schema/api.ts'
+import type { ClusterImage } from '../metadata/image.ts'
 import type { Handler } from './handler.ts'
 
 type ApiVersionsResponse = ResponseInputOf<typeof ApiVersions>
@@ -9,21 +11,28 @@ type ApiVersion = ApiVersionsResponse['apiKeys'][number]
 const firstVersionWithSoftware = 3
 const softwarePattern = /^[a-zA-Z0-9](?:[a-zA-Z0-9\-.]*[a-zA-Z0-9])?$/
 
-const firstVersionWithFeatures = 4
+/** Parsers before this version refuse a range from 0 (KAFKA-17011): it is not told to them. */
+const firstVersionWithRangesFromZero = 4
 
-/**
- * What is on in this cluster, besides the versions of APIs: clients that may choose look here whether to use groups of
- * KIP-848. Parsers before version 4 refuse a range from 0 (KAFKA-17011), so it is not told to them.
- */
+/** What this broker knows, and what is on in the cluster: clients that may choose look here whether to use a feature. */
 function features(
+  image: ClusterImage,
   version: number,
 ): Pick<ApiVersionsResponse, 'supportedFeatures' | 'finalizedFeaturesEpoch' | 'finalizedFeatures'> {
-  const name = 'group.version'
-  const isTold = version >= firstVersionWithFeatures
+  const told = supportedFeatures.filter(
+    ({ levelMin }) => levelMin > 0 || version >= firstVersionWithRangesFromZero,
+  )
+  const levels = supportedFeatures.map(({ name }) => ({ name, level: featureLevel(image, name) }))
   return {
-    supportedFeatures: isTold ? [{ name, minVersion: 0, maxVersion: 1 }] : [],
-    finalizedFeaturesEpoch: 0,
-    finalizedFeatures: [{ name, maxVersionLevel: 1, minVersionLevel: 1 }],
+    supportedFeatures: told.map(({ name, levelMin, levelMax }) => ({
+      name,
+      minVersion: levelMin,
+      maxVersion: levelMax,
+    })),
+    finalizedFeaturesEpoch: image.offset,
+    finalizedFeatures: levels
+      .filter(({ level }) => level > 0)
+      .map(({ name, level }) => ({ name, maxVersionLevel: level, minVersionLevel: level })),
   }
 }
 
@@ -33,7 +42,7 @@ export function apiVersionsHandler(
 ): Handler<typeof ApiVersions> {
   return {
     api: ApiVersions,
-    handle(request, { version }) {
+    handle(request, { version, broker }) {
       const { clientSoftwareName, clientSoftwareVersion } = request
       const named =
         softwarePattern.test(clientSoftwareName) && softwarePattern.test(clientSoftwareVersion)
@@ -44,7 +53,7 @@ export function apiVersionsHandler(
         errorCode: errors.none.code,
         apiKeys: [...served()],
         throttleTimeMs: 0,
-        ...features(version),
+        ...features(broker.image, version),
       }
     },
   }

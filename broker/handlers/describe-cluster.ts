@@ -1,6 +1,6 @@
 import { errors, type ErrorInfo } from '../../protocol/errors.ts'
 import { DescribeCluster } from '../../protocol/messages/describe-cluster.ts'
-import { endpointsOf, fencedEndpointsOf } from '../metadata/endpoints.ts'
+import { controllerFor, endpointsOf, fencedEndpointsOf } from '../metadata/endpoints.ts'
 import { allClusterOperations, operationsUnasked } from './authorized-operations.ts'
 import type { Handler } from './handler.ts'
 
@@ -26,7 +26,7 @@ export const handler: Handler<typeof DescribeCluster> = {
       errorMessage: null,
       endpointType: endpointType.broker,
       clusterId: image.clusterId,
-      controllerId: alive.some(({ id }) => id === image.controllerId) ? image.controllerId : -1,
+      controllerId: controllerFor(image, alive, broker.nodeId),
       brokers: [
         ...alive.map(({ id, ...rest }) => ({ brokerId: id, ...rest, isFenced: false })),
         ...fenced.map(({ id, ...rest }) => ({ brokerId: id, ...rest, isFenced: true })),

@@ -3,7 +3,7 @@ import { errors, type ErrorInfo } from '../../protocol/errors.ts'
 import { Metadata } from '../../protocol/messages/metadata.ts'
 import type { RequestOf, ResponseInputOf } from '../../protocol/schema/api.ts'
 import { topicNameProblem, topicNameLengthMax } from '../../protocol/topic-name.ts'
-import { endpointsOf } from '../metadata/endpoints.ts'
+import { controllerFor, endpointsOf } from '../metadata/endpoints.ts'
 import {
   isInternalTopic,
   type ClusterImage,
@@ -135,7 +135,7 @@ function response(
   return {
     brokers: endpoints.map(({ id, host, port, rack }) => ({ nodeId: id, host, port, rack })),
     clusterId: image.clusterId,
-    controllerId: reachable.has(image.controllerId) ? image.controllerId : -1,
+    controllerId: controllerFor(image, endpoints, context.broker.nodeId),
     topics: wanted.map((topic) => ({ ...topicResponse(view, topic), topicAuthorizedOperations })),
     clusterAuthorizedOperations: request.includeClusterAuthorizedOperations
       ? allClusterOperations

@@ -18,6 +18,20 @@ export function fencedEndpointsOf(image: ClusterImage, listenerName: string): En
   return endpointsWhere(image, listenerName, ({ fenced }) => fenced)
 }
 
+/**
+ * Whom clients ask for what only the controller can do. Every broker passes such requests on, so it is this one
+ * when the controller can't be reached as a broker; -1: nobody can be reached.
+ */
+export function controllerFor(
+  image: ClusterImage,
+  reachable: readonly Endpoint[],
+  nodeId: number,
+): number {
+  const isReachable = (broker: number): boolean => reachable.some(({ id }) => id === broker)
+  if (isReachable(image.controllerId)) return image.controllerId
+  return isReachable(nodeId) ? nodeId : (reachable[0]?.id ?? -1)
+}
+
 function endpointsWhere(
   image: ClusterImage,
   listenerName: string,

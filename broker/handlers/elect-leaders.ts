@@ -1,0 +1,56 @@
+import { errors, type ErrorInfo } from '../../protocol/errors.ts'
+import { ElectLeaders } from '../../protocol/messages/elect-leaders.ts'
+import type { RequestOf, ResponseInputOf } from '../../protocol/schema/api.ts'
+import type { Handler } from './handler.ts'
+
+type Request = RequestOf<typeof ElectLeaders>
+type Response = ResponseInputOf<typeof ElectLeaders>
+type TopicResponse = Response['replicaElectionResults'][number]
+
+interface Result {
+  readonly topic: string
+  readonly index: number
+  readonly error: ErrorInfo
+  readonly message: string | null
+}
+
+/** By their numbers on the wire. */
+const electionTypes = ['preferred', 'unclean'] as const
+
+/** KIP-183, KIP-460. */
+export const handler: Handler<typeof ElectLeaders> = {
+  api: ElectLeaders,
+  async handle(request, { broker }) {
+    const type = electionTypes[request.electionType]
+    if (type === undefined) {
+      return failed(request, errors.invalidRequest, `Unknown election type ${request.electionType}`)
+    }
+    const partitions = request.topicPartitions === null ? null : partitionsOf(request)
+    const outcome = await broker.controller.electLeaders({ type, partitions })
+    if (!outcome.ok) return failed(request, outcome.error, outcome.message)
+    return { errorCode: errors.none.code, replicaElectionResults: byTopic(outcome.results) }
+  },
+}
+
+function partitionsOf({ topicPartitions }: Request): { topic: string; index: number }[] {
+  return (topicPartitions ?? []).flatMap(({ topic, partitions }) =>
+    partitions.map((index) => ({ topic, index })),
+  )
+}
+
+/** Version 0 has no place for an error of the whole request, so each partition tells it. */
+function failed(request: Request, error: ErrorInfo, message: string): Response {
+  const results = partitionsOf(request).map((each) => ({ ...each, error, message }))
+  return { errorCode: error.code, replicaElectionResults: byTopic(results) }
+}
+
+function byTopic(results: readonly Result[]): TopicResponse[] {
+  const rows = new Map<string, TopicResponse['partitionResult'][number][]>()
+  for (const { topic, index, error, message } of results) {
+    const row = { partitionId: index, errorCode: error.code, errorMessage: message }
+    const known = rows.get(topic)
+    if (known === undefined) rows.set(topic, [row])
+    else known.push(row)
+  }
+  return Array.from(rows, ([topic, partitionResult]) => ({ topic, partitionResult }))
+}
