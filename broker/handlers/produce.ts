@@ -136,12 +136,7 @@ class ProduceInProgress {
     if (broker.image.topicsByName.get(topic)?.internal === true && clientId !== '__admin_client') {
       return errors.invalidTopicException
     }
-    if (
-      acks === allInSyncReplicas &&
-      partition.inSyncCount < partition.log.config.minInsyncReplicas
-    ) {
-      return errors.notEnoughReplicas
-    }
+    if (acks === allInSyncReplicas && partition.isUnderMinIsr) return errors.notEnoughReplicas
     const { records } = data
     if (records === null || records.length < batchHeaderBytes) return errors.invalidRecord
     const { attributes } = readBatchHeader(records, 0)

@@ -54,9 +54,11 @@ export class PartitionLog implements SegmentOwner {
   readonly resources: LogResources
   /** For the cleaner. */
   readonly swap: SegmentSwap
+  /** Exclusive end of what is committed: no segment beyond is deleted. Whoever leads or follows the partition moves it. */
+  highWatermark = Number.MAX_SAFE_INTEGER
   readonly #events: LogEvents<PartitionLog>
   readonly #files: LogFiles
-  readonly #segments: LogSegments
+  readonly segments: LogSegments
   readonly #derived: DerivedState
   readonly #reader: LogReader
   readonly #writer: LogWriter
@@ -86,16 +88,16 @@ export class PartitionLog implements SegmentOwner {
     this.#events = options.events
     this.#logStartOffset = options.logStartOffset
     this.#files = new LogFiles(this, options.logStartOffset)
-    this.#segments = this.#files.segments
-    const firstOffset = this.#segments.first.baseOffset
+    this.segments = this.#files.segments
+    const firstOffset = this.segments.first.baseOffset
     this.#logStartOffset = Math.max(options.logStartOffset, firstOffset)
     this.#recoveryPoint = Math.max(options.recoveryPoint ?? firstOffset, firstOffset)
     this.#nextOffset = this.#recoveryPoint
-    this.#reader = new LogReader(this.#segments, this)
+    this.#reader = new LogReader(this.segments, this)
     this.#derived = new DerivedState(this, resources.env.disk, this.#files.snapshotOffsets)
     this.#writer = new LogWriter({
       owner: this,
-      segments: this.#segments,
+      segments: this.segments,
       derived: this.#derived,
       roll: () => this.roll(),
       written: (nextOffset, bytes) => this.#written(nextOffset, bytes),
@@ -123,10 +125,6 @@ export class PartitionLog implements SegmentOwner {
     this.#config = config
   }
 
-  get segments(): LogSegments {
-    return this.#segments
-  }
-
   get logStartOffset(): number {
     return this.#logStartOffset
   }
@@ -147,7 +145,7 @@ export class PartitionLog implements SegmentOwner {
   }
 
   get sizeBytes(): number {
-    return this.#segments.sizeBytes
+    return this.segments.sizeBytes
   }
 
   get leaderEpochs(): LeaderEpochs {
@@ -326,7 +324,7 @@ export class PartitionLog implements SegmentOwner {
     const recoveryPoint = this.#recoveryPoint
     const recovered = await recoverSegments({
       owner: this,
-      segments: this.#segments,
+      segments: this.segments,
       recoveryPoint,
       timers: env.timers,
       logger,
@@ -353,7 +351,7 @@ export class PartitionLog implements SegmentOwner {
 
   /** Starts a new segment. Throws `StorageError`. */
   roll(): void {
-    if (this.#segments.active.sizeBytes === 0) return
+    if (this.segments.active.sizeBytes === 0) return
     this.#files.roll(this.#nextOffset)
     this.#writer.segmentBegins()
     const captured = this.#derived.captureProducers()
@@ -368,28 +366,22 @@ export class PartitionLog implements SegmentOwner {
     assert(offset <= this.#nextOffset, 'the log start stays within the log')
     if (offset <= this.#logStartOffset) return
     this.#reader.forget()
-    this.#files.doom(this.#segments.shift(countBelow({ segments: this.#segments.all }, offset)))
+    this.#files.doom(this.segments.shift(countBelow(this, offset)))
     this.#moveLogStart(offset)
   }
 
   /** Deletes the segments that are too old or too many. Throws `StorageError`. */
   enforceRetention(nowMs: number): number {
     if (this.#failure !== undefined) return 0
-    const offsetMax = this.resources.flushPolicy === 'ack' ? this.durableOffset : this.#nextOffset
-    const count = countExpired({
-      segments: this.#segments.all,
-      config: this.#config,
-      logStartOffset: this.#logStartOffset,
-      nextOffset: this.#nextOffset,
-      nowMs,
-      offsetMax,
-    })
+    const writtenMax = this.resources.flushPolicy === 'ack' ? this.durableOffset : this.#nextOffset
+    const offsetMax = Math.min(writtenMax, this.highWatermark)
+    const count = countExpired(this, { nowMs, offsetMax })
     if (count === 0) return 0
     // Even the active one: the log then goes on with an empty segment.
-    if (count === this.#segments.all.length) this.roll()
+    if (count === this.segments.all.length) this.roll()
     this.#reader.forget()
-    this.#files.doom(this.#segments.shift(count))
-    this.#moveLogStart(Math.max(this.#logStartOffset, this.#segments.first.baseOffset))
+    this.#files.doom(this.segments.shift(count))
+    this.#moveLogStart(Math.max(this.#logStartOffset, this.segments.first.baseOffset))
     return count
   }
 
@@ -406,24 +398,14 @@ export class PartitionLog implements SegmentOwner {
   /** Cuts off everything from `offset` on; a batch that holds it goes as a whole. Throws `StorageError`. */
   truncateTo(offset: number): void {
     if (offset >= this.#nextOffset) return
-    this.swap.settleNow()
-    this.#cuts++
-    this.#lowerRecoveryPoint(offset)
-    this.#reader.forget()
-    if (offset < this.#segments.first.baseOffset) {
-      this.#nextOffset = offset
-      this.#logStartOffset = offset
-      this.#files.restart(offset)
-      this.#derived.clear(offset)
-    } else {
-      this.#nextOffset = this.#files.truncate(offset)
-      this.#logStartOffset = Math.min(this.#logStartOffset, this.#nextOffset)
-      this.#lowerRecoveryPoint(this.#nextOffset)
-      this.#derived.truncate(this.#nextOffset)
-    }
-    this.#flusher.truncate(this.#nextOffset)
-    this.#markDirty()
-    this.#events.logStartMoved(this)
+    this.#cut(offset, { leavesNothing: offset < this.segments.first.baseOffset })
+  }
+
+  /** Drops everything, and goes on at `offset`, wherever that is. Throws `StorageError`. */
+  restartAt(offset: number): void {
+    this.truncateTo(offset)
+    if (offset > this.#nextOffset) this.#cut(offset, { leavesNothing: true })
+    else this.deleteRecords(offset)
   }
 
   /** Makes everything durable, with its index files, so that the next start need not recover. Rejects with `StorageError`. */
@@ -449,10 +431,29 @@ export class PartitionLog implements SegmentOwner {
     this.#files.release()
   }
 
+  #cut(offset: number, { leavesNothing }: { readonly leavesNothing: boolean }): void {
+    this.swap.settleNow()
+    this.#cuts++
+    this.#lowerRecoveryPoint(offset)
+    this.#reader.forget()
+    this.#nextOffset = leavesNothing ? offset : this.#files.truncate(offset)
+    this.#logStartOffset = leavesNothing ? offset : Math.min(this.#logStartOffset, this.#nextOffset)
+    if (leavesNothing) {
+      this.#files.restart(offset)
+      this.#derived.clear(offset)
+    } else {
+      this.#lowerRecoveryPoint(this.#nextOffset)
+      this.#derived.truncate(this.#nextOffset)
+    }
+    this.#flusher.truncate(this.#nextOffset)
+    this.#markDirty()
+    this.#events.logStartMoved(this)
+  }
+
   /** Whole batches were written behind the last. */
   #written(nextOffset: number, bytes: number): void {
     this.#nextOffset = nextOffset
-    this.#files.markUnsynced(this.#segments.active)
+    this.#files.markUnsynced(this.segments.active)
     this.#markDirty()
     this.#bytesSinceCheckpoint += bytes
     if (this.#bytesSinceCheckpoint < checkpointBytes) return
@@ -481,7 +482,7 @@ export class PartitionLog implements SegmentOwner {
 
   #search(offsetMax: number): Parameters<typeof greatestTimestamp>[0] {
     return {
-      segments: this.#segments,
+      segments: this.segments,
       reader: this.#reader,
       logStartOffset: this.#logStartOffset,
       offsetMax: Math.min(offsetMax, this.#nextOffset),

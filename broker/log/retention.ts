@@ -2,32 +2,37 @@
 import type { LogConfig } from './log-config.ts'
 import type { Segment } from './segment.ts'
 
-export interface RetentionInput {
-  readonly segments: readonly Segment[]
+export interface RetainedLog {
+  readonly segments: { readonly all: readonly Segment[] }
   readonly config: LogConfig
   readonly logStartOffset: number
   readonly nextOffset: number
+}
+
+export interface RetentionLimits {
   readonly nowMs: number
   /** Exclusive: what lies beyond is not safely on disk or on the replicas yet. */
   readonly offsetMax: number
 }
 
 /** How many of the first segments can go; all of them when even the active one has expired. */
-export function countExpired(input: RetentionInput): number {
-  let count = countBelow(input, input.logStartOffset)
-  if (!input.config.cleanupPolicy.delete) return count
+export function countExpired(log: RetainedLog, { nowMs, offsetMax }: RetentionLimits): number {
+  const { config } = log
+  const segments = log.segments.all
+  let count = countBelow(log, log.logStartOffset)
+  if (!config.cleanupPolicy.delete) return count
   let bytes = 0
-  for (const segment of input.segments.slice(count)) bytes += segment.sizeBytes
-  for (const segment of input.segments.slice(count)) {
-    const isActive = count === input.segments.length - 1
-    const endOffset = input.segments[count + 1]?.baseOffset ?? input.nextOffset
+  for (const segment of segments.slice(count)) bytes += segment.sizeBytes
+  for (const segment of segments.slice(count)) {
+    const isActive = count === segments.length - 1
+    const endOffset = segments[count + 1]?.baseOffset ?? log.nextOffset
     // A closed one without batches is what cleaning left.
-    if ((isActive && segment.sizeBytes === 0) || endOffset > input.offsetMax) break
+    if ((isActive && segment.sizeBytes === 0) || endOffset > offsetMax) break
     const isTooMuch =
-      !isActive &&
-      input.config.retentionBytes >= 0 &&
-      bytes - segment.sizeBytes >= input.config.retentionBytes
-    if (!isTooMuch && !isTooOld(segment, isActive, input)) break
+      !isActive && config.retentionBytes >= 0 && bytes - segment.sizeBytes >= config.retentionBytes
+    const isExpired =
+      config.retentionMs >= 0 && isTooOld(segment, isActive, nowMs - config.retentionMs)
+    if (!isTooMuch && !isExpired) break
     bytes -= segment.sizeBytes
     count++
   }
@@ -35,9 +40,9 @@ export function countExpired(input: RetentionInput): number {
 }
 
 /** Segments that end at or before `offset`; never the active one. */
-export function countBelow(input: Pick<RetentionInput, 'segments'>, offset: number): number {
+export function countBelow({ segments }: Pick<RetainedLog, 'segments'>, offset: number): number {
   let count = 0
-  while ((input.segments[count + 1]?.baseOffset ?? Infinity) <= offset) count++
+  while ((segments.all[count + 1]?.baseOffset ?? Infinity) <= offset) count++
   return count
 }
 
@@ -46,11 +51,8 @@ export function countBelow(input: Pick<RetentionInput, 'segments'>, offset: numb
  * when it was appended. The active segment goes only when nothing was appended to it for as long either: a record
  * with an ancient timestamp may have come just now (reliability I29).
  */
-function isTooOld(segment: Segment, isActive: boolean, input: RetentionInput): boolean {
-  const { retentionMs } = input.config
-  if (retentionMs < 0) return false
+function isTooOld(segment: Segment, isActive: boolean, oldestMs: number): boolean {
   const appendedMs = segment.lastAppendMs()
-  const oldestMs = input.nowMs - retentionMs
   if (isActive && appendedMs >= oldestMs) return false
   // The cheap answer first: it needs no index.
   if (appendedMs < oldestMs) return true

@@ -2,17 +2,52 @@ import { assert } from '../../base/assert.ts'
 import type { Logger } from '../../base/logger.ts'
 import type { Uuid } from '../../base/uuid.ts'
 import { errors, type ErrorInfo } from '../../protocol/errors.ts'
+import type { LogConfig } from '../log/log-config.ts'
 import type { AppendResult, PartitionLog } from '../log/partition-log.ts'
+import type { PartitionImage } from '../metadata/image.ts'
+import { CommitWaiters } from './commit-waiters.ts'
+import type { FollowerFetch, FollowerState } from './follower-state.ts'
+import type { IsrAnswer, IsrChange } from './isr-proposals.ts'
+import { Leadership, type LeaderView } from './leadership.ts'
+import { divergenceOffset, type EpochDivergence } from './truncation.ts'
+import { Watchers } from './watchers.ts'
 
-interface CommitWaiter {
-  readonly nextOffset: number
-  readonly settle: (error: ErrorInfo | undefined) => void
+/** What a partition needs of its broker. */
+export interface PartitionHost extends LeaderView {
+  readonly nodeId: number
+  readonly logger: Logger
+  /** Of this broker's present registration. */
+  brokerEpoch(): number
+  /** The controller has not heard of this broker for so long that it may have elected others. */
+  sessionExpired(): boolean
+  /** Asks the controller for another ISR; `partition.isrSettled` gets the answer. */
+  propose(partition: Partition, change: IsrChange): void
+  /** Nobody is interested in the answer any more. */
+  withdraw(partition: Partition): void
 }
 
+/** What a leader tells with the records that it gives. */
+export interface LeaderOffsets {
+  readonly leaderEpoch: number
+  readonly highWatermark: number
+  readonly logStartOffset: number
+}
+
+export type FetchedAppend =
+  /** `durable`: when the follower may say that it has them; undefined: now. Rejects with `StorageError`. */
+  | { readonly ok: true; readonly durable: Promise<void> | undefined }
+  | { readonly ok: false; readonly error: ErrorInfo; readonly message: string }
+
+/** A leader that the controller does not hear of goes on while this many of its ISR do, within this time. */
+const heardOfCountMin = 2
+const heardOfMs = 3000
+const noEpoch = -1
+
 /**
- * One partition as this broker leads it: the log plus what its replicas have agreed on.
+ * One partition on this broker, led or followed: the log plus what its replicas have agreed on.
  *
- * I1: logStartOffset <= highWatermark <= log.nextOffset; the high watermark never goes back (reliability I6).
+ * I1: logStartOffset <= highWatermark <= log.nextOffset; the high watermark goes back only where an unclean election
+ *     has taken committed records away (reliability I6).
  * I2: what is below the high watermark is on every in-sync replica as durably as flush.policy asks,
  *     so consumers never see what a crash could take back.
  */
@@ -21,47 +56,66 @@ export class Partition {
   readonly index: number
   readonly topicId: Uuid
   readonly log: PartitionLog
-  readonly #logger: Logger
-  #leaderEpoch: number
-  #highWatermark: number
-  /** Appends with acks=all in the order of their offsets. */
-  readonly #commitWaiters: CommitWaiter[] = []
-  readonly #watchers = new Set<() => void>()
+  readonly #host: PartitionHost
+  #leaderEpoch = noEpoch
+  #leadership: Leadership | undefined
+  #isReplicated = false
+  readonly #waiters = new CommitWaiters()
+  readonly #readers = new Watchers()
+  readonly #copiers = new Watchers()
   #followsFlush = false
   #closed = false
 
-  constructor(log: PartitionLog, options: { leaderEpoch: number; logger: Logger }) {
+  /** `highWatermark` is as of the last checkpoint. It takes no part in anything before the first `apply`. */
+  constructor(log: PartitionLog, options: { host: PartitionHost; highWatermark: number }) {
     this.topic = log.topic
     this.index = log.partition
     this.topicId = log.topicId
     this.log = log
-    this.#logger = options.logger
-    this.#leaderEpoch = options.leaderEpoch
-    this.#highWatermark = log.nextOffset
+    this.#host = options.host
+    log.highWatermark = options.highWatermark
+    this.#keepHighWatermarkWithin()
   }
 
   get leaderEpoch(): number {
     return this.#leaderEpoch
   }
 
-  set leaderEpoch(epoch: number) {
-    assert(epoch >= this.#leaderEpoch, 'a leader epoch never goes back')
-    this.#leaderEpoch = epoch
+  get leads(): boolean {
+    return this.#leadership !== undefined
   }
 
-  /** Replicas that hold everything committed: with replication to come, this broker alone. */
-  get inSyncCount(): number {
-    return 1
+  /** Whether others hold it too. */
+  get isReplicated(): boolean {
+    return this.#isReplicated
+  }
+
+  /** As this broker sees it while it leads. */
+  get leadership(): Leadership | undefined {
+    return this.#leadership
+  }
+
+  /** Fewer replicas are in sync than `min.insync.replicas` asks for; of those that there are. */
+  get isUnderMinIsr(): boolean {
+    return this.#leadership !== undefined && this.#isUnderMinIsr(this.#leadership)
   }
 
   /** Exclusive end of what consumers may see. */
   get highWatermark(): number {
-    return this.#highWatermark
+    return this.log.highWatermark
   }
 
   /** Exclusive end of what a read_committed consumer may see. */
   get lastStableOffset(): number {
-    return this.log.lastStableOffset(this.#highWatermark)
+    return this.log.lastStableOffset(this.log.highWatermark)
+  }
+
+  /**
+   * A new leader does not know yet what its predecessors have committed: until it does, "the end" of the log could
+   * lie below what somebody has read (reliability I6).
+   */
+  get knowsCommitted(): boolean {
+    return this.#leadership === undefined || this.log.highWatermark >= this.#leadership.epochStart
   }
 
   /** FENCED or UNKNOWN_LEADER_EPOCH when a client's view of the leader isn't ours; -1 is no view (KIP-320). */
@@ -70,10 +124,46 @@ export class Partition {
     return epoch < this.#leaderEpoch ? errors.fencedLeaderEpoch : errors.unknownLeaderEpoch
   }
 
+  /**
+   * Leads, but can't know whether it still does: the controller has not heard of this broker, nor have enough of the
+   * ISR been heard of, so others may have been told to go on without it. Alone in the ISR nobody else can be elected.
+   */
+  get mayBeDeposed(): boolean {
+    const leadership = this.#leadership
+    if (leadership === undefined || leadership.isr.length <= 1) return false
+    if (!this.#host.sessionExpired()) return false
+    const enough = Math.max(heardOfCountMin, this.log.config.minInsyncReplicas)
+    return leadership.countHeardOf(heardOfMs) < Math.min(leadership.isr.length, enough)
+  }
+
+  /** Follows the cluster's metadata: leads, follows, or goes on as before. */
+  apply(state: PartitionImage): void {
+    const leadership = this.#leadership
+    // The answer to a proposal may come before the metadata log tells of it.
+    if (leadership !== undefined && state.partitionEpoch < leadership.partitionEpoch) return
+    assert(state.leaderEpoch >= this.#leaderEpoch, 'a leader epoch never goes back')
+    const isNewEpoch = state.leaderEpoch > this.#leaderEpoch
+    this.#leaderEpoch = state.leaderEpoch
+    this.#isReplicated = state.replicas.length > 1
+    if (state.leader !== this.#host.nodeId) this.#stopLeading(isNewEpoch)
+    else if (leadership === undefined || isNewEpoch) this.#startLeading(state)
+    else this.#updateLeadership(leadership, state)
+  }
+
+  /** What counts as enough in-sync replicas may be something else now. */
+  configure(config: LogConfig): void {
+    this.log.setConfig(config)
+    if (this.#leadership !== undefined) this.#isrChanged(this.#leadership)
+  }
+
   /** `batch` is patched in place and not kept. */
   append(batch: Buffer, origin: 'client' | 'coordinator'): AppendResult {
+    if (this.#leadership === undefined) return this.#notAppended(errors.notLeaderOrFollower)
     const result = this.log.append(batch, { origin, leaderEpoch: this.#leaderEpoch })
-    if (result.ok && !result.duplicate) this.#follow()
+    if (result.ok && !result.duplicate) {
+      this.#copiers.wake()
+      this.#noteOwnEnd()
+    }
     return result
   }
 
@@ -82,72 +172,286 @@ export class Partition {
    * Undefined when it already is.
    */
   whenCommitted(nextOffset: number): Promise<ErrorInfo | undefined> | undefined {
-    if (nextOffset <= this.#highWatermark) return undefined
-    return new Promise((settle) => this.#commitWaiters.push({ nextOffset, settle }))
+    if (nextOffset <= this.log.highWatermark) return undefined
+    if (this.#leadership === undefined) return Promise.resolve(errors.notLeaderOrFollower)
+    return this.#waiters.wait(nextOffset)
   }
 
   get waitingAppendCount(): number {
-    return this.#commitWaiters.length
+    return this.#waiters.count
   }
 
-  /** Calls back whenever a parked fetch should look again. Returns the way to stop that. */
-  watch(callback: () => void): () => void {
-    this.#watchers.add(callback)
-    return () => this.#watchers.delete(callback)
+  /**
+   * Calls back whenever a parked fetch should look again: when more is committed, or, for a follower, when more is
+   * written. Returns the way to stop that.
+   */
+  watch(callback: () => void, what: 'committed' | 'written' = 'committed'): () => void {
+    return (what === 'committed' ? this.#readers : this.#copiers).add(callback)
+  }
+
+  /** A follower asks for what comes at `offset`: it has everything below. Its log must agree with ours up to there. */
+  followerFetched(replicaId: number, fetch: FollowerFetch): void {
+    const leadership = this.#leadership
+    const follower = leadership?.follower(replicaId)
+    if (leadership === undefined || follower === undefined) return
+    const endBefore = follower.endOffset
+    if (!follower.fetched(fetch, this.log.nextOffset)) return
+    if (leadership.mayJoin(follower, this.log.highWatermark)) {
+      this.#propose(leadership, [...leadership.isr, replicaId], follower)
+    }
+    if (follower.endOffset !== endBefore) this.#moveHighWatermark(leadership)
+  }
+
+  /** Puts those out of the ISR who lag; called every so often. */
+  shrinkIsr(): void {
+    const leadership = this.#leadership
+    const isr = leadership?.shrunk(this.log.nextOffset)
+    if (leadership !== undefined && isr !== undefined) this.#propose(leadership, isr)
+    // Somebody whom it waited for may have lost the claim to be waited for.
+    if (leadership !== undefined) this.#moveHighWatermark(leadership)
+  }
+
+  /** The controller's answer to a proposal that is still open. True: ask again. */
+  isrSettled(answer: IsrAnswer): boolean {
+    const leadership = this.#leadership
+    if (leadership === undefined) return false
+    if (answer.ok) {
+      const { leaderEpoch, partitionEpoch, isr } = answer
+      if (leaderEpoch !== this.#leaderEpoch || partitionEpoch < leadership.partitionEpoch)
+        return false
+      leadership.answered({ partitionEpoch, isr, isRecovering: answer.recovering })
+      this.#isrChanged(leadership)
+      return false
+    }
+    if (isSettledByMetadata(answer.error)) return false
+    if (!isRefusedForGood(answer.error)) return true
+    leadership.withdraw()
+    this.#moveHighWatermark(leadership)
+    return false
+  }
+
+  /** Where to fetch next, and the epoch of the last record before (-1: none). */
+  fetchPosition(): { readonly offset: number; readonly lastFetchedEpoch: number } {
+    const { log } = this
+    return { offset: log.nextOffset, lastFetchedEpoch: log.leaderEpochs.latest?.epoch ?? noEpoch }
+  }
+
+  /**
+   * Appends whole batches as the leader gave them; without any only what the leader tells is taken over. Refused when
+   * the partition is not followed in that epoch any more. Throws `StorageError` when old segments can't be let go.
+   */
+  appendFetched(bytes: Buffer, from: LeaderOffsets): FetchedAppend {
+    const refusal = this.#notFollowing(from.leaderEpoch)
+    if (refusal !== undefined) return { ok: false, error: refusal, message: refusal.message }
+    const { log } = this
+    if (bytes.length > 0) {
+      const result = log.append(bytes, { origin: 'replica', leaderEpoch: from.leaderEpoch })
+      if (!result.ok) return { ok: false, error: result.error, message: result.message }
+    }
+    this.#advance(Math.min(from.highWatermark, log.nextOffset))
+    const logStart = Math.min(from.logStartOffset, this.log.highWatermark)
+    if (logStart > log.logStartOffset) log.deleteRecords(logStart)
+    return { ok: true, durable: log.whenDurable(log.nextOffset) }
+  }
+
+  /** Cuts what the leader does not have (KIP-101, KIP-279, KIP-595). Throws `StorageError`. */
+  truncateToDivergence(leaderEpoch: number, diverging: EpochDivergence): void {
+    if (this.#notFollowing(leaderEpoch) !== undefined) return
+    const { log } = this
+    const offset = divergenceOffset(log, diverging, this.log.highWatermark)
+    if (offset < this.log.highWatermark) {
+      this.#host.logger.error(
+        {
+          topic: this.topic,
+          partition: this.index,
+          offset,
+          highWatermark: this.log.highWatermark,
+          diverging,
+        },
+        'Committed records are cut off: the leader was elected without them',
+      )
+    }
+    log.truncateTo(offset)
+    // An epoch in which this broker led and wrote nothing has no batch that could be cut.
+    log.leaderEpochs.truncateFromEnd(log.nextOffset)
+    this.#keepHighWatermarkWithin()
+  }
+
+  /** Drops everything and goes on at `offset`: the leader has nothing before it any more. Throws `StorageError`. */
+  restartAt(leaderEpoch: number, offset: number): void {
+    if (this.#notFollowing(leaderEpoch) !== undefined) return
+    this.log.restartAt(offset)
+    this.#keepHighWatermarkWithin()
   }
 
   /** The partition is gone from this broker: whoever waits is told. */
   close(): void {
     this.#closed = true
-    for (const waiter of this.#commitWaiters.splice(0)) waiter.settle(errors.notLeaderOrFollower)
-    this.#wake()
+    this.#leadership = undefined
+    this.#host.withdraw(this)
+    this.#waiters.refuse(errors.notLeaderOrFollower)
+    this.#wakeAll()
   }
 
-  /** Lets the high watermark follow the log, at once or behind the group commit. */
-  #follow(): void {
-    if (this.#followsFlush) return
+  #notFollowing(leaderEpoch: number): ErrorInfo | undefined {
+    if (this.#leadership !== undefined || this.#closed) return errors.notLeaderOrFollower
+    return this.checkLeaderEpoch(leaderEpoch)
+  }
+
+  #startLeading(state: PartitionImage): void {
+    const { log } = this
+    this.#host.withdraw(this)
+    const leadership = new Leadership({
+      nodeId: this.#host.nodeId,
+      state,
+      epochStart: log.nextOffset,
+      view: this.#host,
+    })
+    this.#leadership = leadership
+    this.#assignEpoch()
+    this.#isrChanged(leadership)
+    this.#noteOwnEnd()
+    // Kafka's LeaderRecoveryState: what an unclean leader has is what there is, from now on.
+    if (leadership.isRecovering) this.#propose(leadership, leadership.isr)
+    this.#wakeAll()
+  }
+
+  #updateLeadership(leadership: Leadership, state: PartitionImage): void {
+    const wasProposing = leadership.isProposing
+    leadership.update(state)
+    if (wasProposing && !leadership.isProposing) this.#host.withdraw(this)
+    this.#assignEpoch()
+    this.#isrChanged(leadership)
+  }
+
+  #stopLeading(isNewEpoch: boolean): void {
+    if (this.#leadership !== undefined) {
+      this.#leadership = undefined
+      this.#host.withdraw(this)
+      this.#waiters.refuse(errors.notLeaderOrFollower)
+    }
+    if (isNewEpoch && this.#isReplicated) {
+      // What this broker led without writing is no part of the log.
+      this.log.leaderEpochs.truncateFromEnd(this.log.nextOffset)
+      this.#wakeAll()
+    }
+  }
+
+  /**
+   * Followers ask where epochs end: this one begins at the end of the log, whether something is written in it or not
+   * (KIP-279). Without followers the first batch says it early enough, and no file has to be read at the start.
+   */
+  #assignEpoch(): void {
+    const { leaderEpochs, nextOffset } = this.log
+    if (!this.#isReplicated) return
+    if ((leaderEpochs.latest?.epoch ?? noEpoch) < this.#leaderEpoch)
+      leaderEpochs.assign(this.#leaderEpoch, nextOffset)
+  }
+
+  #isrChanged(leadership: Leadership): void {
+    if (this.#isUnderMinIsr(leadership)) this.#waiters.refuse(errors.notEnoughReplicasAfterAppend)
+    this.#moveHighWatermark(leadership)
+  }
+
+  #isUnderMinIsr(leadership: Leadership): boolean {
+    const { minInsyncReplicas } = this.log.config
+    return leadership.isr.length < Math.min(minInsyncReplicas, leadership.replicaCount)
+  }
+
+  #propose(leadership: Leadership, isr: readonly number[], joining?: FollowerState): void {
+    leadership.propose(isr)
+    this.#host.logger.info(
+      { topic: this.topic, partition: this.index, from: leadership.isr, to: isr },
+      joining === undefined ? 'Shrinking the ISR' : 'Expanding the ISR',
+    )
+    this.#host.propose(this, {
+      topicId: this.topicId,
+      index: this.index,
+      leaderEpoch: leadership.leaderEpoch,
+      partitionEpoch: leadership.partitionEpoch,
+      isr: leadership.withEpochs(isr, this.#host.brokerEpoch()),
+      recovering: false,
+    })
+  }
+
+  /** Lets what this broker has count, at once or behind the group commit. */
+  #noteOwnEnd(): void {
+    const leadership = this.#leadership
+    if (this.#followsFlush || leadership === undefined) return
     const durable = this.log.whenDurable(this.log.nextOffset)
     if (durable === undefined) {
-      this.#advance(this.log.nextOffset)
+      leadership.ownEnd = this.log.nextOffset
+      this.#moveHighWatermark(leadership)
       return
     }
+    leadership.ownEnd = this.log.durableOffset
     this.#followsFlush = true
     durable.then(
       () => {
         this.#followsFlush = false
-        this.#advance(this.log.durableOffset)
-        if (!this.#closed && this.log.durableOffset < this.log.nextOffset) this.#follow()
+        if (leadership === this.#leadership) {
+          leadership.ownEnd = this.log.durableOffset
+          this.#moveHighWatermark(leadership)
+        }
+        if (leadership !== this.#leadership || leadership.ownEnd < this.log.nextOffset)
+          this.#noteOwnEnd()
       },
       (error: unknown) => this.#storageFailed(error),
     )
   }
 
+  #moveHighWatermark(leadership: Leadership): void {
+    if (!this.#isUnderMinIsr(leadership))
+      this.#advance(leadership.agreedOffset(this.log.nextOffset))
+  }
+
   #advance(offset: number): void {
-    if (offset <= this.#highWatermark) return
+    if (offset <= this.log.highWatermark) return
     assert(offset <= this.log.nextOffset, 'I1: the high watermark stays within the log')
-    this.#highWatermark = offset
-    let count = 0
-    for (const waiter of this.#commitWaiters) {
-      if (waiter.nextOffset > offset) break
-      waiter.settle(undefined)
-      count++
-    }
-    if (count > 0) this.#commitWaiters.splice(0, count)
-    this.#wake()
+    this.log.highWatermark = offset
+    this.#waiters.committed(offset)
+    this.#readers.wake()
+  }
+
+  #keepHighWatermarkWithin(): void {
+    const { log } = this
+    log.highWatermark = Math.min(Math.max(log.highWatermark, log.logStartOffset), log.nextOffset)
   }
 
   /** The log directory takes itself offline; here those who wait must not hang. */
   #storageFailed(error: unknown): void {
     this.#followsFlush = false
-    this.#logger.error(
+    this.#host.logger.error(
       { err: error, topic: this.topic, partition: this.index },
       'A log could not be flushed',
     )
-    for (const waiter of this.#commitWaiters.splice(0)) waiter.settle(errors.kafkaStorageError)
-    this.#wake()
+    this.#waiters.refuse(errors.kafkaStorageError)
+    this.#wakeAll()
   }
 
-  #wake(): void {
-    for (const callback of this.#watchers) callback()
+  #notAppended(error: ErrorInfo): AppendResult {
+    const { logStartOffset } = this.log
+    return { ok: false, error, message: error.message, recordErrors: [], logStartOffset }
   }
+
+  #wakeAll(): void {
+    this.#readers.wake()
+    this.#copiers.wake()
+  }
+}
+
+/** The state has changed meanwhile, perhaps by this very proposal: the metadata log will tell, and settles it. */
+function isSettledByMetadata(error: ErrorInfo): boolean {
+  return (
+    error === errors.fencedLeaderEpoch ||
+    error === errors.newLeaderElected ||
+    error === errors.invalidUpdateVersion ||
+    error === errors.unknownTopicOrPartition ||
+    error === errors.unknownTopicId
+  )
+}
+
+/** It was looked at, in the state that it was made for, and not carried out. */
+function isRefusedForGood(error: ErrorInfo): boolean {
+  return error === errors.ineligibleReplica || error === errors.invalidRequest
 }

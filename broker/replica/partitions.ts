@@ -1,4 +1,4 @@
-import { StorageError } from '../../base/env.ts'
+import { StorageError, type Env, type Timer } from '../../base/env.ts'
 import type { Logger } from '../../base/logger.ts'
 import type { Uuid } from '../../base/uuid.ts'
 import { errors, type ErrorInfo } from '../../protocol/errors.ts'
@@ -6,7 +6,27 @@ import type { MetadataRecord } from '../../protocol/metadata-records/records.ts'
 import type { LogConfig } from '../log/log-config.ts'
 import type { LogDirectories } from '../log/log-directories.ts'
 import type { ClusterImage, PartitionImage, TopicImage } from '../metadata/image.ts'
-import { Partition } from './partition.ts'
+import type { Followers } from './followers.ts'
+import { IsrProposals, type AlterPartitions } from './isr-proposals.ts'
+import { Partition, type PartitionHost } from './partition.ts'
+
+/** What replication takes besides logs and metadata. */
+export interface Replication {
+  readonly env: Pick<Env, 'clock' | 'timers'>
+  readonly followers: Followers
+  readonly alterPartitions: AlterPartitions
+  /** As of now. */
+  readonly config: {
+    /** replica.lag.time.max.ms */
+    readonly replicaLagTimeMaxMs: number
+    /** replica.high.watermark.checkpoint.interval.ms */
+    readonly replicaHighWatermarkCheckpointIntervalMs: number
+  }
+  /** Of this broker's present registration. */
+  brokerEpoch(): number
+  /** The controller has not answered for as long as a session lasts. */
+  sessionExpired(): boolean
+}
 
 export interface PartitionsOptions {
   readonly nodeId: number
@@ -15,27 +35,51 @@ export interface PartitionsOptions {
   /** What a topic's log obeys, as of now. */
   readonly configOf: (topic: string) => LogConfig
   readonly logger: Logger
+  /** Absent: a broker without peers. */
+  readonly replication?: Replication
 }
 
+/** Whom a partition was last told to follow. */
+interface Source {
+  readonly leaderId: number
+  readonly leaderEpoch: number
+}
+
+const nobody = -1
+
 /**
- * The partitions that this broker leads, kept equal to the cluster's metadata.
+ * The partitions that are on this broker, led and followed, kept equal to the cluster's metadata.
  *
- * I1: every partition of the image that this broker leads is here, unless its log can't be opened.
+ * I1: every partition of the image that has a replica here is here, unless its log can't be opened.
  */
 export class Partitions {
   readonly #options: PartitionsOptions
+  readonly #host: PartitionHost
+  readonly #proposals: IsrProposals | undefined
   readonly #byTopic = new Map<string, (Partition | undefined)[]>()
   readonly #names = new Map<Uuid, string>()
+  readonly #sources = new Map<Partition, Source>()
+  readonly #timers = new Set<Timer>()
+  #closed = false
 
   constructor(options: PartitionsOptions) {
     this.#options = options
+    this.#proposals = proposalsOf(options)
+    this.#host = hostOf(options, this.#proposals)
   }
 
   /** Undefined when it isn't led here; `whyMissing` tells the reason. */
   get(topic: string, index: number): Partition | undefined {
+    const partition = this.hosted(topic, index)
+    return partition?.leads === true ? partition : undefined
+  }
+
+  /** Led or followed; undefined when it isn't here. */
+  hosted(topic: string, index: number): Partition | undefined {
     return this.#byTopic.get(topic)?.[index]
   }
 
+  /** Led and followed. */
   *all(): Generator<Partition> {
     for (const partitions of this.#byTopic.values()) {
       for (const partition of partitions) if (partition !== undefined) yield partition
@@ -57,9 +101,15 @@ export class Partitions {
     return state.leader === nodeId ? errors.kafkaStorageError : errors.notLeaderOrFollower
   }
 
-  /** Opens everything that the image says. */
+  /** Opens everything that the image says. Call it once, when the image is up to date. */
   open(): void {
     for (const topic of this.#options.image.topicsByName.values()) this.#openTopic(topic)
+    const { replication } = this.#options
+    if (replication === undefined) return
+    this.#every(
+      () => replication.config.replicaLagTimeMaxMs / 2,
+      () => this.#shrinkIsrs(),
+    )
   }
 
   /** Follows what was just applied to the image. */
@@ -69,44 +119,88 @@ export class Partitions {
       if (record.type === 'removeTopic') this.#removeTopic(record.id)
       else if (record.type === 'partition' || record.type === 'partitionChange') {
         const topic = image.topicsById.get(record.topicId)
+        if (topic === undefined) continue
         const states = record.type === 'partition' ? [record] : record.changes
-        for (const state of states) if (topic !== undefined) this.#openPartition(topic, state)
+        for (const { index } of states) this.#openPartition(topic, index)
       } else if (record.type === 'config' && record.resourceType !== 'group') {
         this.#configure(record.resourceType, record.resource)
       }
     }
   }
 
+  /** The image was replaced as a whole. */
+  reload(): void {
+    const { image } = this.#options
+    for (const id of this.#names.keys()) if (!image.topicsById.has(id)) this.#removeTopic(id)
+    for (const topic of image.topicsByName.values()) this.#openTopic(topic)
+    this.#configure('broker', '')
+  }
+
   close(): void {
-    for (const partition of this.all()) partition.close()
+    this.#closed = true
+    for (const timer of this.#timers) timer.cancel()
+    this.#timers.clear()
+    for (const partition of this.all()) this.#letGo(partition)
+    this.#proposals?.close()
     this.#byTopic.clear()
   }
 
   #openTopic(topic: TopicImage): void {
-    for (const state of topic.partitions) this.#openPartition(topic, state)
+    for (const { index } of topic.partitions) this.#openPartition(topic, index)
   }
 
-  #openPartition(topic: TopicImage, state: PartitionImage): void {
-    if (state.leader !== this.#options.nodeId) return
+  #openPartition(topic: TopicImage, index: number): void {
+    const state = topic.partitions[index]
+    if (state === undefined || this.#closed) return
+    if (!state.replicas.includes(this.#options.nodeId)) {
+      this.#removePartition(topic, index)
+      return
+    }
+    const known = this.hosted(topic.name, index)
+    // It was deleted and made again, and this broker has only heard of the result.
+    if (known !== undefined && known.topicId !== topic.id) this.#letGo(known)
+    const partition = known?.topicId === topic.id ? known : this.#create(topic, index)
+    if (partition === undefined) return
+    partition.apply(state)
+    this.#follow(partition, state)
+  }
+
+  #create(topic: TopicImage, index: number): Partition | undefined {
     this.#names.set(topic.id, topic.name)
     const partitions = this.#byTopic.get(topic.name) ?? []
     this.#byTopic.set(topic.name, partitions)
-    const known = partitions[state.index]
-    if (known !== undefined) {
-      known.leaderEpoch = state.leaderEpoch
-      return
-    }
+    partitions[index] = undefined
     const { logs, logger } = this.#options
     try {
-      const log = logs.create(topic.name, topic.id, state.index)
-      partitions[state.index] = new Partition(log, { leaderEpoch: state.leaderEpoch, logger })
+      const log = logs.create(topic.name, topic.id, index)
+      partitions[index] = new Partition(log, { host: this.#host, highWatermark: 0 })
     } catch (error) {
       if (!(error instanceof StorageError)) throw error
       logger.error(
-        { err: error, topic: topic.name, partition: state.index },
+        { err: error, topic: topic.name, partition: index },
         'A partition can not be opened',
       )
     }
+    return partitions[index]
+  }
+
+  /** Tells the fetchers when something has changed for them. */
+  #follow(partition: Partition, { leader, leaderEpoch }: PartitionImage): void {
+    const followers = this.#options.replication?.followers
+    const before = this.#sources.get(partition)
+    if (partition.leads || leader === nobody) {
+      if (before !== undefined) followers?.unfollow(partition)
+      this.#sources.delete(partition)
+      return
+    }
+    if (before?.leaderId === leader && before.leaderEpoch === leaderEpoch) return
+    this.#sources.set(partition, { leaderId: leader, leaderEpoch })
+    followers?.follow(partition, leader)
+  }
+
+  #letGo(partition: Partition): void {
+    if (this.#sources.delete(partition)) this.#options.replication?.followers.unfollow(partition)
+    partition.close()
   }
 
   #removeTopic(topicId: Uuid): void {
@@ -115,9 +209,29 @@ export class Partitions {
     this.#names.delete(topicId)
     const partitions = this.#byTopic.get(name) ?? []
     this.#byTopic.delete(name)
-    for (const [index, partition] of partitions.entries()) {
-      partition?.close()
-      if (partition !== undefined) this.#options.logs.delete(name, index)
+    for (const partition of partitions) if (partition !== undefined) this.#delete(partition)
+  }
+
+  /** The replica was moved to another broker. */
+  #removePartition(topic: TopicImage, index: number): void {
+    const partition = this.hosted(topic.name, index)
+    if (partition === undefined) return
+    const partitions = this.#byTopic.get(topic.name)
+    if (partitions !== undefined) partitions[index] = undefined
+    this.#delete(partition)
+  }
+
+  #delete(partition: Partition): void {
+    this.#letGo(partition)
+    const { logs, logger } = this.#options
+    try {
+      logs.delete(partition.topic, partition.index)
+    } catch (error) {
+      if (!(error instanceof StorageError)) throw error
+      logger.error(
+        { err: error, topic: partition.topic, partition: partition.index },
+        'A deleted partition could not be removed',
+      )
     }
   }
 
@@ -125,7 +239,57 @@ export class Partitions {
     const topics = resourceType === 'topic' ? [resource] : [...this.#byTopic.keys()]
     for (const topic of topics) {
       const config = this.#options.configOf(topic)
-      for (const partition of this.#byTopic.get(topic) ?? []) partition?.log.setConfig(config)
+      for (const partition of this.#byTopic.get(topic) ?? []) partition?.configure(config)
     }
+  }
+
+  #shrinkIsrs(): void {
+    for (const partition of this.all()) partition.shrinkIsr()
+  }
+
+  /** The interval is read anew each time: it may change while the broker runs. */
+  #every(intervalMs: () => number, run: () => void): void {
+    const { replication } = this.#options
+    if (this.#closed || replication === undefined) return
+    const timer = replication.env.timers.after(intervalMs(), () => {
+      this.#timers.delete(timer)
+      run()
+      this.#every(intervalMs, run)
+    })
+    this.#timers.add(timer)
+  }
+}
+
+function proposalsOf({ nodeId, replication, logger }: PartitionsOptions): IsrProposals | undefined {
+  if (replication === undefined) return undefined
+  return new IsrProposals({
+    nodeId,
+    timers: replication.env.timers,
+    alterPartitions: (request) => replication.alterPartitions(request),
+    brokerEpoch: () => replication.brokerEpoch(),
+    logger,
+  })
+}
+
+function hostOf(
+  { nodeId, image, replication, logger }: PartitionsOptions,
+  proposals: IsrProposals | undefined,
+): PartitionHost {
+  return {
+    nodeId,
+    logger,
+    get lagMsMax() {
+      return replication?.config.replicaLagTimeMaxMs ?? Infinity
+    },
+    nowMs: () => replication?.env.clock.monotonicMs() ?? 0,
+    brokerEpoch: () => replication?.brokerEpoch() ?? nobody,
+    sessionExpired: () => replication?.sessionExpired() ?? false,
+    eligibleEpoch: (brokerId) => {
+      const broker = image.brokers.get(brokerId)
+      if (broker === undefined || broker.fenced || broker.inControlledShutdown) return undefined
+      return broker.epoch
+    },
+    propose: (partition, change) => proposals?.propose(partition, change),
+    withdraw: (partition) => proposals?.withdraw(partition),
   }
 }

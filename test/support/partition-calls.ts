@@ -9,6 +9,7 @@ import { errors, type ErrorInfo } from '../../protocol/errors.ts'
 import { decodeResponse, encodeRequest, encodeResponse } from '../../protocol/headers.ts'
 import { decodeRequestHeader } from '../../protocol/request-header.ts'
 import type { AnyApi, RequestInputOf, ResponseOf } from '../../protocol/schema/api.ts'
+import { partitionHost, partitionState } from './partition-host.ts'
 import { machine, open, topicId, type Machine } from '../broker/log/log-support.ts'
 
 /** Partitions with real logs on a simulated disk, and nothing else of a broker: for the handlers that ask them. */
@@ -37,7 +38,8 @@ export class PartitionCalls {
   /** Led in `leaderEpoch`. */
   add(topic: string, index = 0, leaderEpoch = 0): Partition {
     const log = this.logs.create(topic, topicId, index)
-    const partition = new Partition(log, { leaderEpoch, logger: silentLogger })
+    const partition = new Partition(log, { host: partitionHost(), highWatermark: 0 })
+    partition.apply(partitionState({ index, leaderEpoch }))
     this.#partitions.set(`${topic}-${index}`, partition)
     return partition
   }

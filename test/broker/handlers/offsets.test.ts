@@ -9,6 +9,7 @@ import { handler as offsetForLeaderEpoch } from '../../../broker/handlers/offset
 import type { Partition } from '../../../broker/replica/partition.ts'
 import { errors, type ErrorInfo } from '../../../protocol/errors.ts'
 import { PartitionCalls } from '../../support/partition-calls.ts'
+import { partitionState } from '../../support/partition-host.ts'
 import { batch, type BatchInput } from '../log/log-support.ts'
 
 interface Asked {
@@ -170,7 +171,7 @@ t.test('epoch ends: where each epoch ends', async (t) => {
   t.same(await epochEnd(broker, 1), [0, 1, 0])
   t.same(await epochEnd(broker, 3), [0, -1, -1])
   write(partition, 3)
-  partition.leaderEpoch = 5
+  partition.apply(partitionState({ leaderEpoch: 5, partitionEpoch: 1 }))
   t.same(await epochEnd(broker, 5), [0, 5, 3], 'nothing is written in it yet')
   t.same(await epochEnd(broker, 4), [0, 2, 3])
   t.same(await epochEnd(broker, 6), [0, -1, -1])

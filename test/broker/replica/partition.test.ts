@@ -1,16 +1,19 @@
 // The high watermark over a log that is made of three numbers and a flush that the test ends by hand.
 import t from 'tap'
-import { silentLogger } from '../../../base/logger.ts'
 import type { PartitionLog } from '../../../broker/log/partition-log.ts'
 import { Partition } from '../../../broker/replica/partition.ts'
 import { errors } from '../../../protocol/errors.ts'
+import { partitionHost, partitionState } from '../../support/partition-host.ts'
 
 class FakeLog {
   readonly topic = 'topic'
   readonly partition = 0
   readonly topicId = '0'.repeat(32)
+  readonly logStartOffset = 0
+  readonly config = { minInsyncReplicas: 1 }
   nextOffset = 10
   durableOffset = 10
+  highWatermark = 0
   readonly syncs: boolean
   readonly flushes: { end: number; resolve: () => void; reject: (error: unknown) => void }[] = []
   constructor(syncs: boolean) {
@@ -43,7 +46,10 @@ class FakeLog {
 }
 
 function partitionOn(log: FakeLog): Partition {
-  return new Partition(log as unknown as PartitionLog, { leaderEpoch: 3, logger: silentLogger })
+  const host = partitionHost()
+  const partition = new Partition(log as unknown as PartitionLog, { host, highWatermark: 10 })
+  partition.apply(partitionState({ leaderEpoch: 3 }))
+  return partition
 }
 
 const batch = Buffer.alloc(0)
@@ -119,7 +125,5 @@ t.test('leader epoch: -1 is no view, a lower one is fenced, a higher one unknown
   t.equal(partition.checkLeaderEpoch(3), undefined)
   t.equal(partition.checkLeaderEpoch(2), errors.fencedLeaderEpoch)
   t.equal(partition.checkLeaderEpoch(4), errors.unknownLeaderEpoch)
-  t.throws(() => {
-    partition.leaderEpoch = 2
-  })
+  t.throws(() => partition.apply(partitionState({ leaderEpoch: 2 })))
 })

@@ -1,0 +1,40 @@
+import type { ErrorInfo } from '../../protocol/errors.ts'
+
+interface Waiter {
+  readonly nextOffset: number
+  readonly settle: (error: ErrorInfo | undefined) => void
+}
+
+/** Appends with acks=all that are not answered yet, in the order of their offsets. */
+export class CommitWaiters {
+  readonly #waiters: Waiter[] = []
+
+  get count(): number {
+    return this.#waiters.length
+  }
+
+  /** A duplicate of an earlier batch waits for less than those before it. */
+  wait(nextOffset: number): Promise<ErrorInfo | undefined> {
+    return new Promise((settle) => {
+      let at = this.#waiters.length
+      while (at > 0 && (this.#waiters[at - 1]?.nextOffset ?? 0) > nextOffset) at--
+      if (at === this.#waiters.length) this.#waiters.push({ nextOffset, settle })
+      else this.#waiters.splice(at, 0, { nextOffset, settle })
+    })
+  }
+
+  /** Everything below `offset` is committed. */
+  committed(offset: number): void {
+    let count = 0
+    for (const waiter of this.#waiters) {
+      if (waiter.nextOffset > offset) break
+      waiter.settle(undefined)
+      count++
+    }
+    if (count > 0) this.#waiters.splice(0, count)
+  }
+
+  refuse(error: ErrorInfo): void {
+    for (const waiter of this.#waiters.splice(0)) waiter.settle(error)
+  }
+}

@@ -1,0 +1,55 @@
+/** Exclusive end of a follower's log while nobody knows it. */
+const unknownOffset = -1
+/** A follower that fetches with a version in which brokers have no epochs (below Fetch v15). */
+export const anyBrokerEpoch = -1
+
+export interface FollowerFetch {
+  /** Everything below is in the follower's log, as durably as its flush.policy asks. */
+  readonly offset: number
+  /** Monotonic. */
+  readonly nowMs: number
+  /** Of the follower's registration; -1: it did not say. */
+  readonly brokerEpoch: number
+  /** Of the follower's log; -1: it did not say. */
+  readonly logStartOffset: number
+}
+
+/** What the leader of a partition knows of one follower. Forgotten with each new leader epoch (reliability I3). */
+export class FollowerState {
+  readonly brokerId: number
+  /** -1: it has not fetched in this leader epoch. */
+  endOffset = unknownOffset
+  logStartOffset = unknownOffset
+  /** Of the registration that fetched last; undefined: none did. */
+  brokerEpoch: number | undefined
+  /** When it last had everything that the leader had at one time; monotonic. */
+  lastCaughtUpMs: number
+  /** Monotonic. */
+  lastFetchMs = -Infinity
+  #leaderEndAtLastFetch = Infinity
+
+  /** A member of the ISR counts as caught up when the leader begins: else the leader would put it out at once. */
+  constructor(brokerId: number, caughtUpMs: number) {
+    this.brokerId = brokerId
+    this.lastCaughtUpMs = caughtUpMs
+  }
+
+  /** False: the fetch came from an earlier registration, and counts for nothing (KIP-903). */
+  fetched(fetch: FollowerFetch, leaderEnd: number): boolean {
+    const { offset, nowMs, brokerEpoch } = fetch
+    if (brokerEpoch !== anyBrokerEpoch && brokerEpoch < (this.brokerEpoch ?? -1)) return false
+    if (offset >= leaderEnd) this.lastCaughtUpMs = nowMs
+    else if (offset >= this.#leaderEndAtLastFetch)
+      this.lastCaughtUpMs = Math.max(this.lastCaughtUpMs, this.lastFetchMs)
+    this.brokerEpoch = brokerEpoch
+    this.endOffset = offset
+    this.logStartOffset = fetch.logStartOffset
+    this.lastFetchMs = nowMs
+    this.#leaderEndAtLastFetch = leaderEnd
+    return true
+  }
+
+  isCaughtUp(leaderEnd: number, nowMs: number, lagMsMax: number): boolean {
+    return this.endOffset === leaderEnd || nowMs - this.lastCaughtUpMs <= lagMsMax
+  }
+}
