@@ -238,6 +238,7 @@ class Start {
       rack: config.brokerRack ?? null,
       host: 'localhost',
       previousEpoch: logs.previousBrokerEpoch,
+      stoppedCleanly: logs.previousBrokerEpoch !== -1,
     })
     if (!registered.ok) throw new BrokerError('NOT_REGISTERED', registered.message)
     logs.brokerEpoch = registered.epoch
