@@ -14,12 +14,14 @@ import {
   type ListenerSpec,
 } from './network/network-properties.ts'
 import { parseProperties } from './properties-file.ts'
+import { replicaProperties } from './replica/replica-properties.ts'
 
 /** Every property of a broker. Each is obeyed by somebody: what nobody obeys is not listed. */
 export const allBrokerProperties = {
   ...brokerProperties,
   ...networkProperties,
   ...logProperties,
+  ...replicaProperties,
   ...groupProperties,
   ...controllerProperties,
 } as const

@@ -8,6 +8,7 @@ export const layers: Readonly<Record<string, readonly string[]>> = {
   'broker/log': ['base', 'protocol'],
   'broker/metadata': ['base', 'protocol'],
   'broker/network': ['base', 'protocol'],
+  'broker/replica/replica-properties': ['base'],
   'broker/replica': ['base', 'protocol', 'broker/log', 'broker/metadata'],
   'broker/group/group-properties': ['base'],
   'broker/group': [
@@ -38,6 +39,7 @@ export const layers: Readonly<Record<string, readonly string[]>> = {
     'broker/broker-properties',
     'broker/properties-file',
     'broker/group/group-properties',
+    'broker/replica/replica-properties',
     'broker/log',
     'broker/network',
     'broker/metadata',
