@@ -4,6 +4,7 @@ import {
   type RecordHeader,
   type RecordReader,
 } from '../../protocol/records/record.ts'
+import { viewOf } from '../../protocol/bytes/view.ts'
 import { KafkaError } from '../errors.ts'
 import type { Serde } from '../serde.ts'
 import type { Topic } from '../topic.ts'
@@ -55,7 +56,8 @@ export class ConsumerRecord<
   /** Of the leader that the batch was written under; -1: unknown. */
   declare readonly leaderEpoch: number
   declare private readonly source: RecordSource
-  declare private bytes: Buffer
+  /** Positions count from its start. */
+  declare private memory: ArrayBufferLike
   declare private keyAt: number
   declare private readonly keyBytes: number
   declare private valueAt: number
@@ -71,13 +73,14 @@ export class ConsumerRecord<
     this.timestamp = reader.timestamp
     this.leaderEpoch = leaderEpoch
     this.source = source
-    this.bytes = reader.bytes
-    this.keyAt = reader.keyAt
+    const { origin } = reader
+    this.memory = reader.memory
+    this.keyAt = origin + reader.keyAt
     this.keyBytes = reader.keyBytes
-    this.valueAt = reader.valueAt
+    this.valueAt = origin + reader.valueAt
     this.valueBytes = reader.valueBytes
-    this.headersAt = reader.headersAt
-    this.end = reader.end
+    this.headersAt = origin + reader.headersAt
+    this.end = origin + reader.end
     this.decodedKey = undefined
     this.decodedValue = undefined
     this.decodedHeaders = undefined
@@ -96,7 +99,7 @@ export class ConsumerRecord<
     if (this.keyBytes < 0) return null
     if (this.decodedKey !== undefined) return this.decodedKey
     const serde = this.source.serdes.key as Serde<Key> | undefined
-    const bytes = this.bytes.subarray(this.keyAt, this.keyAt + this.keyBytes)
+    const bytes = viewOf(this.memory, this.keyAt, this.keyBytes)
     return (this.decodedKey = this.#decode(serde, bytes, 'key'))
   }
 
@@ -105,7 +108,7 @@ export class ConsumerRecord<
     if (this.valueBytes < 0) return null
     if (this.decodedValue !== undefined) return this.decodedValue
     const serde = this.source.serdes.value as Serde<Value> | undefined
-    const bytes = this.bytes.subarray(this.valueAt, this.valueAt + this.valueBytes)
+    const bytes = viewOf(this.memory, this.valueAt, this.valueBytes)
     return (this.decodedValue = this.#decode(serde, bytes, 'value'))
   }
 
@@ -131,7 +134,7 @@ export class ConsumerRecord<
   /** As they travelled: in order, names may repeat. Throws `KafkaError`. */
   get rawHeaders(): RecordHeader[] {
     try {
-      return headersOf(this.bytes, this.headersAt, this.end, this.offset)
+      return headersOf(Buffer.from(this.memory), this.headersAt, this.end, this.offset)
     } catch (error) {
       if (error instanceof InvalidRecordError) throw corrupt(this, error.message, error)
       throw error
@@ -145,14 +148,12 @@ export class ConsumerRecord<
 
   /** The key as it travelled. */
   get keyView(): Buffer | null {
-    return this.keyBytes < 0 ? null : this.bytes.subarray(this.keyAt, this.keyAt + this.keyBytes)
+    return this.keyBytes < 0 ? null : viewOf(this.memory, this.keyAt, this.keyBytes)
   }
 
   /** The value as it travelled. */
   get valueView(): Buffer | null {
-    return this.valueBytes < 0
-      ? null
-      : this.bytes.subarray(this.valueAt, this.valueAt + this.valueBytes)
+    return this.valueBytes < 0 ? null : viewOf(this.memory, this.valueAt, this.valueBytes)
   }
 
   /** Aborted when the partition is revoked or lost, or the consumer closes. */
@@ -163,9 +164,7 @@ export class ConsumerRecord<
   /** Copies the record's own bytes, so that the rest of the fetch can be freed. Returns the record. */
   detach(): this {
     const start = this.keyAt
-    const copy = Buffer.allocUnsafeSlow(this.end - start)
-    this.bytes.copy(copy, 0, start, this.end)
-    this.bytes = copy
+    this.memory = this.memory.slice(start, this.end)
     this.keyAt -= start
     this.valueAt -= start
     this.headersAt -= start

@@ -148,6 +148,9 @@ function badHeader(index: number, offset: number): InvalidRecordError {
 export class RecordReader implements IterableIterator<RecordView> {
   /** Holds the record's bytes, all of its positions count from the start of it. */
   declare readonly bytes: Buffer
+  /** Holds `bytes`, which begin at `origin`: getters of a buffer are slow. */
+  declare readonly memory: ArrayBufferLike
+  declare readonly origin: number
   declare offset: number
   /** Milliseconds since 1970. */
   declare timestamp: number
@@ -172,6 +175,8 @@ export class RecordReader implements IterableIterator<RecordView> {
   constructor(bytes: Buffer, start: number, end: number, header: BatchHeader) {
     const logAppendTime = hasLogAppendTime(header.attributes)
     this.bytes = bytes
+    this.memory = bytes.buffer
+    this.origin = bytes.byteOffset
     this.offset = -1
     this.timestamp = noTimestamp
     this.keyAt = start
