@@ -16,7 +16,8 @@ export function isActive(broker: BrokerImage | undefined): boolean {
 
 /**
  * Chooses the replicas of new partitions: each broker leads as often as the others (by turns, from a random start),
- * and the replicas of a partition stand in as many racks as there are. A broker without rack counts as one of its own.
+ * and the replicas of a partition stand in as many racks as there are, then on as many machines. A machine without rack
+ * counts as one of its own. Two replicas share a machine only when there are too few, as where all brokers run on one.
  * Active brokers first: a fenced one gets replicas only when there are too few others, and never the first.
  */
 export function place(
@@ -51,19 +52,34 @@ export function place(
   return { ok: true, assignments }
 }
 
-/** Brokers in an order in which neighbours stand in different racks where possible. */
+/** Brokers in an order in which neighbours stand in different racks where possible, else on different machines. */
 function striped(brokers: readonly BrokerImage[], random: Random): readonly BrokerImage[] {
-  const racks = new Map<string, BrokerImage[]>()
-  for (const broker of brokers) {
-    const rack = rackOf(broker)
-    racks.set(rack, [...(racks.get(rack) ?? []), broker])
-  }
-  const shuffled = [...racks.values()].map((members) =>
-    rotated(members, Math.floor(random.fraction() * members.length)),
+  const racks = groupsOf(brokers, rackOf).map((members) =>
+    inTurns(groupsOf(members, machineOf).map((machine) => fromAnywhere(machine, random))),
   )
+  return inTurns(racks.map((members) => fromAnywhere(members, random)))
+}
+
+function groupsOf(
+  brokers: readonly BrokerImage[],
+  keyOf: (broker: BrokerImage) => string,
+): (readonly BrokerImage[])[] {
+  const groups = new Map<string, BrokerImage[]>()
+  for (const broker of brokers) {
+    const key = keyOf(broker)
+    const members = groups.get(key)
+    if (members === undefined) groups.set(key, [broker])
+    else members.push(broker)
+  }
+  return [...groups.values()]
+}
+
+/** The first of each group, then the second of each. */
+function inTurns(groups: readonly (readonly BrokerImage[])[]): readonly BrokerImage[] {
+  const rows = Math.max(0, ...groups.map((members) => members.length))
   const ring: BrokerImage[] = []
-  for (let row = 0; ring.length < brokers.length; row++) {
-    for (const members of shuffled) {
+  for (let row = 0; row < rows; row++) {
+    for (const members of groups) {
       const member = members[row]
       if (member !== undefined) ring.push(member)
     }
@@ -71,26 +87,36 @@ function striped(brokers: readonly BrokerImage[], random: Random): readonly Brok
   return ring
 }
 
-/** The first candidate, then the next ones in racks that have no replica yet, then the next ones at all. */
+function fromAnywhere<T>(items: readonly T[], random: Random): readonly T[] {
+  return rotated(items, Math.floor(random.fraction() * items.length))
+}
+
+/** Those in racks that have no replica yet, then those on machines that have none, then the next ones at all. */
 function replicasFrom(candidates: readonly BrokerImage[], count: number): number[] {
   const chosen = new Set<number>()
-  const racks = new Set<string>()
-  for (const candidate of candidates) {
-    if (chosen.size === count) break
-    if (racks.has(rackOf(candidate))) continue
-    racks.add(rackOf(candidate))
-    chosen.add(candidate.id)
-  }
-  for (const candidate of candidates) {
-    if (chosen.size === count) break
-    chosen.add(candidate.id)
+  for (const placeOf of [rackOf, machineOf, idOf]) {
+    const taken = new Set(candidates.filter(({ id }) => chosen.has(id)).map(placeOf))
+    for (const candidate of candidates) {
+      if (chosen.size === count) break
+      if (taken.has(placeOf(candidate))) continue
+      taken.add(placeOf(candidate))
+      chosen.add(candidate.id)
+    }
   }
   assert(chosen.size === count, 'there are as many brokers as replicas')
   return [...chosen]
 }
 
 function rackOf(broker: BrokerImage): string {
-  return broker.rack ?? `broker ${broker.id}`
+  return broker.rack === null ? `machine ${broker.machine}` : `rack ${broker.rack}`
+}
+
+function machineOf(broker: BrokerImage): string {
+  return broker.machine
+}
+
+function idOf(broker: BrokerImage): string {
+  return String(broker.id)
 }
 
 function rotated<T>(items: readonly T[], by: number): readonly T[] {

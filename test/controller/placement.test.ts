@@ -70,6 +70,18 @@ t.test('placement: with fewer racks than replicas, every rack has one', async (t
   }
 })
 
+t.test('placement: replicas of a partition stand on different machines of a rack', async (t) => {
+  const machines = ['x', 'x', 'x', 'x', 'y', 'z', 'z']
+  for (const rack of [null, 'a']) {
+    const brokers = machines.map((machine, id) => broker(id, { machine, rack }))
+    for (let round = 0; round < 50; round++) {
+      for (const replicas of placed(brokers, 14, 3, seed + round)) {
+        t.equal(new Set(replicas.map((id) => machines[id])).size, 3)
+      }
+    }
+  }
+})
+
 t.test('placement: a fenced broker comes last, and only when it must', async (t) => {
   const brokers = [
     broker(1),
