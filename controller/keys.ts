@@ -58,3 +58,6 @@ export class MetadataKeys {
 function digits(offset: number): string {
   return String(offset).padStart(16, '0')
 }
+
+/** A store holds one cluster. */
+export const clusterKeys = new MetadataKeys('millrace')

@@ -1,6 +1,6 @@
 import { assert, AssertionError } from '../base/assert.ts'
 import { deferred, type Deferred } from '../base/deferred.ts'
-import type { Env } from '../base/env.ts'
+import type { Env, Timer } from '../base/env.ts'
 import type { ClusterImage } from '../broker/metadata/image.ts'
 import {
   decodeRecord,
@@ -19,7 +19,13 @@ import {
   writeSnapshot,
   type SnapshotHead,
 } from './snapshot.ts'
-import { AmbiguousError, revisionOfNothing, type MetadataStore } from './store/metadata-store.ts'
+import {
+  AmbiguousError,
+  revisionOfNothing,
+  type MetadataStore,
+  type StoreComparison,
+  type StoreOperation,
+} from './store/metadata-store.ts'
 
 /** Records of one batch, unless a single operation has more. */
 const batchRecordsMax = 5000
@@ -60,6 +66,11 @@ export interface MetadataLogOptions {
   readonly image: ClusterImage
   readonly snapshotBatches: number
   readonly snapshotBytes: number
+  /**
+   * After so much time without an answer of the store somebody else may take over, so this log gives up; and it shows
+   * itself four times as often when there is nothing to write. Undefined: nobody waits for a silence.
+   */
+  readonly silenceMs?: number
   /** A batch is durable and applied to the image. Called in the order of offsets, before anybody who waits for it. */
   readonly onCommitted: (offset: number, records: readonly MetadataRecord[]) => void
   readonly onFailed: (error: MetadataLogError) => void
@@ -73,6 +84,7 @@ export interface MetadataLogOptions {
  *     in its place, and never by a controller that was succeeded.
  * I2: nobody is told of a batch before the store has it on disk.
  * I3: after one failure nothing is written any more: what follows was computed from a state that never came to be.
+ * I4: every transaction rewrites `leader`, and an idle log does so alone: its silence means that it can't write.
  */
 export class MetadataLog {
   readonly #options: MetadataLogOptions
@@ -84,9 +96,18 @@ export class MetadataLog {
   #snapshot: SnapshotHead | undefined
   #batchesSinceSnapshot = 0
   #bytesSinceSnapshot = 0
+  #lastOffset: number
+  /** When the last transaction that was answered was sent, by the monotonic clock. */
+  #answeredMs: number
+  #showing: Timer | undefined
+  #showDue = false
+  #resignation: Deferred<void> | undefined
 
   constructor(options: MetadataLogOptions, loaded: LoadedLog) {
     this.#options = options
+    this.#lastOffset = options.image.offset
+    this.#answeredMs = options.env.clock.monotonicMs()
+    this.#showLater()
     this.#nextOffset = options.image.offset + 1
     this.#snapshot = loaded.snapshot
     this.#batchesSinceSnapshot = options.image.offset - (loaded.snapshot?.offset ?? -1)
@@ -101,6 +122,7 @@ export class MetadataLog {
   /** Resolves when the records are durable and in the image. Rejects with `MetadataLogError`. */
   append(records: readonly MetadataRecord[]): Promise<void> {
     if (this.#failure !== undefined) return Promise.reject(this.#failure)
+    if (this.#resignation !== undefined) return Promise.reject(stopped())
     assert(records.length <= operationRecordsMax, 'one operation fits one transaction')
     const bytes = records.reduce((sum, record) => sum + estimatedBytes(record), 0)
     const batch = this.#openBatch(bytes) ?? this.#startBatch()
@@ -116,9 +138,20 @@ export class MetadataLog {
     return this.#batches.at(-1)?.committed.promise ?? Promise.resolve()
   }
 
+  /**
+   * Takes nothing more, writes what it has, and leaves the seat, so that nobody waits for a silence.
+   * Resolves also when that failed: then they wait.
+   */
+  resign(): Promise<void> {
+    if (this.#failure !== undefined) return Promise.resolve()
+    this.#resignation ??= deferred<void>()
+    void this.#pump()
+    return this.#resignation.promise
+  }
+
   /** Refuses everything from now on. */
   close(): void {
-    this.#fail(new MetadataLogError('The controller has stopped', { fenced: false }))
+    this.#fail(stopped())
   }
 
   /** The batch that takes more records: not the one being written, not full, and small enough with them. */
@@ -143,82 +176,135 @@ export class MetadataLog {
     this.#writing = true
     try {
       for (;;) {
+        if (this.#failure !== undefined) return
         const batch = this.#batches[0]
-        if (batch === undefined || this.#failure !== undefined) return
-        await this.#write(batch)
-        if (this.#failure !== undefined) return // re-check: awaited
-        this.#batches.shift()
-        this.#options.image.apply(batch.offset, batch.records)
-        this.#options.onCommitted(batch.offset, batch.records)
-        batch.committed.resolve()
-        await this.#snapshotIfDue()
+        if (batch !== undefined) await this.#commit(batch)
+        else if (this.#resignation !== undefined) return await this.#leave(this.#resignation)
+        else if (this.#showDue) await this.#show()
+        else return
       }
     } catch (cause) {
       if (cause instanceof AssertionError) throw cause
       if (cause instanceof MetadataLogError) this.#fail(cause)
-      else this.#fail(new MetadataLogError('The metadata log failed', { fenced: false, cause }))
+      else this.#fail(new MetadataLogError(failureText(cause), { fenced: false, cause }))
     } finally {
       this.#writing = false
     }
   }
 
+  async #commit(batch: Batch): Promise<void> {
+    await this.#write(batch)
+    if (this.#failure !== undefined) return // re-check: awaited
+    this.#batches.shift()
+    this.#lastOffset = batch.offset
+    this.#options.image.apply(batch.offset, batch.records)
+    this.#options.onCommitted(batch.offset, batch.records)
+    batch.committed.resolve()
+    await this.#snapshotIfDue()
+  }
+
   async #write(batch: Batch): Promise<void> {
-    const { store, keys, reign, env } = this.#options
+    const { keys, reign, env } = this.#options
     const batchId = env.random.bytes(8)
     const records = batch.records.map(encodeRecord)
     const value = packValue([formatVersion, reign.epoch, batchId, env.clock.wallMs(), records])
     const key = keys.batch(batch.offset)
-    const leader = leaderValue({ ...reign, offset: batch.offset })
+    const ok = await this.#transact(
+      [{ key, revision: revisionOfNothing }],
+      [{ kind: 'put', key, value }],
+      { offset: batch.offset },
+    )
+    if (!ok) await this.#checkCommitted(key, batchId)
+    this.#batchesSinceSnapshot++
+    this.#bytesSinceSnapshot += value.length
+  }
+
+  /** Sends the same transaction until it is answered: applying it twice must be harmless, or fail. */
+  async #transact(
+    comparisons: readonly StoreComparison[],
+    operations: readonly StoreOperation[],
+    leader: { readonly offset?: number; readonly resigned?: boolean } = {},
+  ): Promise<boolean> {
+    const { store, keys, reign, env } = this.#options
+    const { offset = this.#lastOffset, resigned = false } = leader
+    const seat = leaderValue({ ...reign, offset, resigned })
+    const holds = [{ key: keys.epoch, revision: reign.fence }, ...comparisons]
+    const puts = [...operations, { kind: 'put' as const, key: keys.leader, value: seat }]
     for (;;) {
+      const sentMs = env.clock.monotonicMs()
       try {
-        const result = await store.transact(
-          [
-            { key: keys.epoch, revision: reign.fence },
-            { key, revision: revisionOfNothing },
-          ],
-          [
-            { kind: 'put', key, value },
-            { kind: 'put', key: keys.leader, value: leader },
-          ],
-        )
-        if (!result.ok) await this.#checkCommitted(key, batchId)
-        this.#batchesSinceSnapshot++
-        this.#bytesSinceSnapshot += value.length
-        return
+        const { ok } = await store.transact(holds, puts)
+        this.#answeredMs = sentMs
+        this.#showDue = false
+        return ok
       } catch (error) {
-        // The same transaction again: it can be applied once only, since it creates its key.
         if (!(error instanceof AmbiguousError) || this.#failure !== undefined) throw error
+        this.#giveUpIfLate(error)
         await new Promise<void>((resolve) => env.timers.after(retryDelayMs, resolve))
       }
     }
   }
 
+  #giveUpIfLate(cause: AmbiguousError): void {
+    const { silenceMs = Infinity, env } = this.#options
+    const waitedMs = Math.round(env.clock.monotonicMs() - this.#answeredMs)
+    if (waitedMs < silenceMs && this.#resignation === undefined) return
+    const message = `The metadata store has not answered for ${waitedMs} ms: ${cause.message}`
+    throw new MetadataLogError(message, { fenced: false, cause })
+  }
+
+  async #show(): Promise<void> {
+    if (!(await this.#transact([], []))) throw this.#fenced()
+  }
+
+  async #leave(left: Deferred<void>): Promise<void> {
+    if (!(await this.#transact([], [], { resigned: true }))) throw this.#fenced()
+    left.resolve()
+    this.#fail(stopped())
+  }
+
+  /** Looks every quarter of the silence whether the log was idle since. */
+  #showLater(): void {
+    const { silenceMs, env } = this.#options
+    if (silenceMs === undefined) return
+    const idleMs = silenceMs / 4
+    const dueMs = this.#answeredMs + idleMs - env.clock.monotonicMs()
+    this.#showing = env.timers.after(Math.max(dueMs, idleMs / 4), () => {
+      if (this.#failure !== undefined) return
+      this.#showDue = env.clock.monotonicMs() - this.#answeredMs >= idleMs
+      void this.#pump()
+      this.#showLater()
+    })
+  }
+
   /** A transaction that did not hold may be a repetition of one that did. Throws when it was not ours. */
   async #checkCommitted(key: string, batchId: Buffer): Promise<void> {
-    const { store, reign } = this.#options
-    const stored = await store.get(key)
+    const stored = await this.#options.store.get(key)
     const fields = stored === undefined ? undefined : unpackValue(stored.value)
     const id: unknown = Array.isArray(fields) ? fields[2] : undefined
     if (id instanceof Uint8Array && batchId.equals(id)) return
-    throw new MetadataLogError(
-      `Another controller has taken over from epoch ${reign.epoch} of node ${reign.nodeId}`,
-      { fenced: true },
-    )
+    throw this.#fenced()
+  }
+
+  #fenced(): MetadataLogError {
+    const { epoch, nodeId } = this.#options.reign
+    const message = `Another controller has taken over from epoch ${epoch} of node ${nodeId}`
+    return new MetadataLogError(message, { fenced: true })
   }
 
   async #snapshotIfDue(): Promise<void> {
-    const { snapshotBatches, snapshotBytes, image, env } = this.#options
+    const { snapshotBatches, snapshotBytes, image, env, keys, reign } = this.#options
     const due =
       this.#batchesSinceSnapshot >= snapshotBatches || this.#bytesSinceSnapshot >= snapshotBytes
     if (!due) return
+    const transact = (operations: readonly StoreOperation[]): Promise<boolean> =>
+      this.#transact([], operations)
     const head = await writeSnapshot(
-      { ...this.#options, timers: env.timers },
+      { keys, epoch: reign.epoch, timers: env.timers, transact },
       image,
       this.#snapshot,
     )
-    if (head === undefined) {
-      throw new MetadataLogError('Another controller has taken over', { fenced: true })
-    }
+    if (head === undefined) throw this.#fenced()
     this.#snapshot = head
     this.#batchesSinceSnapshot = 0
     this.#bytesSinceSnapshot = 0
@@ -227,9 +313,19 @@ export class MetadataLog {
   #fail(error: MetadataLogError): void {
     if (this.#failure !== undefined) return
     this.#failure = error
+    this.#showing?.cancel()
+    this.#resignation?.resolve()
     for (const batch of this.#batches.splice(0)) batch.committed.reject(error)
     this.#options.onFailed(error)
   }
+}
+
+function stopped(): MetadataLogError {
+  return new MetadataLogError('The controller has stopped', { fenced: false })
+}
+
+function failureText(cause: unknown): string {
+  return cause instanceof Error ? cause.message : 'The metadata log failed'
 }
 
 export interface LoadedLog {
@@ -238,14 +334,22 @@ export interface LoadedLog {
   readonly bytes: number
 }
 
-/** Brings `image` from where it is to the end of the log: by the snapshot if it is empty, then batch by batch. */
+export interface LoadListener {
+  /** A batch was applied. */
+  readonly applied: (records: readonly MetadataRecord[]) => void
+  /** The image was replaced by the snapshot, since the log behind it is gone. */
+  readonly reloaded: () => void
+}
+
+/** Brings `image` from where it is to the end of the log: batch by batch, or from the snapshot if it is empty or too old. */
 export async function loadLog(
   options: { readonly store: MetadataStore; readonly keys: MetadataKeys },
   image: ClusterImage,
-  onApplied: (records: readonly MetadataRecord[]) => void,
+  listener: LoadListener,
 ): Promise<LoadedLog> {
   const { store, keys } = options
   const snapshot = await readSnapshotHead(store, keys)
+  await checkKnown(options, image, snapshot)
   if (snapshot !== undefined && image.offset < 0) await loadSnapshot(options, snapshot, image)
   let bytes = 0
   for (;;) {
@@ -253,15 +357,34 @@ export async function loadLog(
     for (const { key, value } of page.entries) {
       const offset = keys.offsetOf(key)
       if (offset !== image.offset + 1) {
-        throw new MetadataFormatError(`Batch ${image.offset + 1} of the metadata log is missing`)
+        if (bytes > 0 || snapshot === undefined || snapshot.offset <= image.offset) {
+          throw new MetadataFormatError(`Batch ${image.offset + 1} of the metadata log is missing`)
+        }
+        await loadSnapshot(options, snapshot, image)
+        listener.reloaded()
+        break
       }
       const records = batchRecordsIn(value, offset)
       image.apply(offset, records)
-      onApplied(records)
+      listener.applied(records)
       bytes += value.length
     }
     if (!page.more) return { snapshot, bytes }
   }
+}
+/** What the image holds is in the store for good; unless somebody has put an older copy of the store in its place. */
+async function checkKnown(
+  { store, keys }: { readonly store: MetadataStore; readonly keys: MetadataKeys },
+  image: ClusterImage,
+  snapshot: SnapshotHead | undefined,
+): Promise<void> {
+  const { offset } = image
+  if (offset < 0 || (snapshot !== undefined && snapshot.offset >= offset)) return
+  if ((await store.get(keys.batch(offset))) !== undefined) return
+  throw new MetadataFormatError(
+    `The metadata store ends before batch ${offset}, which it had: was it restored from a backup? ` +
+      'Then stop all controllers, run millrace metadata restore on it, and start them again',
+  )
 }
 
 function batchRecordsIn(value: Uint8Array, offset: number): MetadataRecord[] {

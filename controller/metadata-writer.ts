@@ -1,13 +1,22 @@
 import type { Env, Timer } from '../base/env.ts'
 import type { Logger } from '../base/logger.ts'
-import { randomUuid, uuidToText } from '../base/uuid.ts'
+import { randomUuid } from '../base/uuid.ts'
 import { ClusterImage } from '../broker/metadata/image.ts'
 import { errors } from '../protocol/errors.ts'
-import { MetadataFormatError, packValue, unpackValue } from '../protocol/metadata-records/codec.ts'
+import { MetadataFormatError, unpackValue } from '../protocol/metadata-records/codec.ts'
 import type { MetadataRecord } from '../protocol/metadata-records/records.ts'
 import type { MetadataListener, Validation } from './controller-link.ts'
-import { elect, type Candidate } from './election.ts'
-import { MetadataKeys } from './keys.ts'
+import {
+  elect,
+  readSeat,
+  SilenceObserver,
+  takeSeat,
+  type Candidate,
+  type LeaderFields,
+  type Reign,
+} from './election.ts'
+import { foundOrFind, generationIn } from './founding.ts'
+import { clusterKeys } from './keys.ts'
 import {
   loadLog,
   MetadataLog,
@@ -17,7 +26,7 @@ import {
 } from './metadata-log.ts'
 import { refuse, type Outcome, type Plan, type Refusal } from './outcome.ts'
 import { estimatedBytes } from './snapshot.ts'
-import { AmbiguousError, revisionOfNothing, type MetadataStore } from './store/metadata-store.ts'
+import type { MetadataStore } from './store/metadata-store.ts'
 
 export interface MetadataWriterOptions {
   readonly env: Env
@@ -27,25 +36,40 @@ export interface MetadataWriterOptions {
   readonly nodeId: number
   /** For a store that has no cluster yet; absent: a random one. 22 characters of base64url. */
   readonly clusterId?: string
-  /** Called once when another controller took over: this process must stop serving. */
+  /** For a store that other controllers use as well; absent: this one takes the seat whoever holds it. */
+  readonly candidacy?: Candidacy
+  /** Where brokers reach this controller, HOST:PORT. */
+  readonly endpoints?: readonly string[]
+  /**
+   * Called once when this process must stop: another controller took over, and there is no candidacy, or the metadata
+   * can't be read.
+   */
   readonly onFenced?: (reason: string) => void
   readonly snapshotBatches?: number
   readonly snapshotBytes?: number
 }
 
+export interface Candidacy {
+  /** After so much silence of the one that reigns another may take over. */
+  readonly silenceMs: number
+  /** How often one that stands by looks. */
+  readonly pollMs: number
+}
+
 /**
+ * - standby: another controller reigns, or did; this one waits for its silence.
  * - reigning: this process writes.
  * - suspended: it did, and the store refuses now. Nobody can be fenced meanwhile.
- * - fenced: another controller has taken over.
+ * - fenced: another controller has taken over, for good.
  */
-export type WriterState = 'reigning' | 'suspended' | 'fenced' | 'closed'
+export type WriterState = 'standby' | 'reigning' | 'suspended' | 'fenced' | 'closed'
 
-const cluster = 'millrace'
-const formatVersion = 1
 const defaultSnapshotBatches = 10_000
 const defaultSnapshotBytes = 8 * 1024 * 1024
 const resumeDelayMsMin = 100
 const resumeDelayMsMax = 5000
+/** Between complaints of a store that does not answer. */
+const warnEveryMs = 10_000
 /** Records of one part of a change that need not be atomic. */
 const partRecords = 200
 
@@ -53,8 +77,9 @@ const partRecords = 200
  * The one writer of the cluster's metadata. Each operation reads the tip (everything that was asked for so far),
  * makes records, and is answered when they are durable and in `image`.
  *
- * It is crash-only: when the store refuses, everything that waits is refused, the tip is thrown away, and the reign begins
- * anew from what the store holds. When another controller took over, it stays down.
+ * It is crash-only: when the store refuses, everything that waits is refused, the tip is thrown away, and a reign begins
+ * anew from what the store holds. When another controller took over, it stands by if it is a candidate, else it stays down.
+ * What is in the image is committed for good, so an image of an earlier reign only gains what came since.
  */
 export class MetadataWriter {
   readonly #options: MetadataWriterOptions
@@ -67,26 +92,39 @@ export class MetadataWriter {
   #tip: ClusterImage
   /** Undefined while the store refuses, and at the end. */
   #log: MetadataLog | undefined
-  #state: WriterState = 'suspended'
-  #resumeTimer: Timer | undefined
+  #state: WriterState
+  #generation: number
+  #observer: SilenceObserver | undefined
+  #leader: LeaderFields | undefined
+  #timer: Timer | undefined
   #resumeDelayMs = resumeDelayMsMin
+  #warnedMs = -Infinity
 
-  private constructor(options: MetadataWriterOptions, candidate: Candidate, clusterId: string) {
+  private constructor(
+    options: MetadataWriterOptions,
+    candidate: Candidate,
+    founded: { readonly clusterId: string; readonly generation: number },
+  ) {
     this.#options = options
     this.#candidate = candidate
-    this.image = new ClusterImage(clusterId)
-    this.#tip = new ClusterImage(clusterId)
+    this.#state = options.candidacy === undefined ? 'suspended' : 'standby'
+    this.#generation = founded.generation
+    this.image = new ClusterImage(founded.clusterId)
+    this.#tip = new ClusterImage(founded.clusterId)
   }
 
-  /** Takes the reign and loads the cluster, or founds one. Throws `StoreError`, `MetadataFormatError`. */
+  /**
+   * Takes the seat and loads the cluster, or founds one. A candidate returns as soon as it knows the cluster, and stands by
+   * until the seat is free. Throws `StoreError`, `MetadataFormatError`.
+   */
   static async open(options: MetadataWriterOptions): Promise<MetadataWriter> {
-    const { store, nodeId, env } = options
-    const keys = new MetadataKeys(cluster)
-    const candidate = { store, keys, nodeId, incarnation: randomUuid(env.random) }
+    const { store, nodeId, env, endpoints = [] } = options
+    const keys = clusterKeys
+    const candidate = { store, keys, nodeId, incarnation: randomUuid(env.random), endpoints }
     try {
-      const clusterId = await foundOrFind(options, keys)
-      const writer = new MetadataWriter(options, candidate, clusterId)
-      await writer.#reign()
+      const writer = new MetadataWriter(options, candidate, await foundOrFind(options, keys))
+      if (options.candidacy === undefined) await writer.#reign(await elect(candidate))
+      else await writer.#poll()
       return writer
     } catch (error) {
       await store.close()
@@ -96,6 +134,12 @@ export class MetadataWriter {
 
   get state(): WriterState {
     return this.#state
+  }
+
+  /** Who reigns, as far as this one knows. */
+  get leader(): { readonly nodeId: number; readonly endpoints: readonly string[] } | undefined {
+    if (this.#state === 'reigning') return this.#candidate
+    return this.#leader?.resigned === false ? this.#leader : undefined
   }
 
   /** What will be durable when everything under way is: planners read it, and must do so in the turn of their commit. */
@@ -181,16 +225,18 @@ export class MetadataWriter {
     return outcomes.find((outcome) => !outcome.ok) ?? answer
   }
 
-  /** Refuses what is under way, and closes the store. */
+  /** Leaves the seat, if others wait for it; refuses what is under way, and closes the store. */
   async close(): Promise<void> {
     if (this.#state === 'closed') return
     this.#become('closed')
-    this.#resumeTimer?.cancel()
+    this.#timer?.cancel()
+    if (this.#options.candidacy !== undefined) await this.#log?.resign()
     this.#log?.close()
     await this.#options.store.close()
   }
 
   #become(state: WriterState): void {
+    if (this.#state === state) return
     this.#state = state
     for (const listener of this.#stateListeners) listener(state)
   }
@@ -202,19 +248,24 @@ export class MetadataWriter {
 
   #whyNot(): Refusal {
     const texts = {
+      standby: 'This controller stands by for another one',
       reigning: 'The metadata store did not answer; try again',
-      suspended: 'The metadata store refused to write, the log of the broker tells why; try again',
+      suspended:
+        'The metadata store refused to write, the log of the controller tells why; try again',
       fenced: 'Another controller has taken over this cluster',
       closed: 'The controller has stopped',
     }
     return refuse(errors.notController, texts[this.#state])
   }
 
-  async #reign(): Promise<void> {
-    const { env, store, logger } = this.#options
+  async #reign(reign: Reign): Promise<void> {
+    const { env, store, logger, candidacy } = this.#options
     const { keys } = this.#candidate
-    const reign = await elect(this.#candidate)
-    const loaded = await loadLog({ store, keys }, this.image, (records) => this.#tell(records))
+    await this.#checkGeneration()
+    const loaded = await loadLog({ store, keys }, this.image, {
+      applied: (records) => this.#tell(records),
+      reloaded: () => this.#tellReloaded(),
+    })
     this.#tip = copyOf(this.image)
     const log = new MetadataLog(
       {
@@ -225,6 +276,7 @@ export class MetadataWriter {
         image: this.image,
         snapshotBatches: this.#options.snapshotBatches ?? defaultSnapshotBatches,
         snapshotBytes: this.#options.snapshotBytes ?? defaultSnapshotBytes,
+        ...(candidacy === undefined ? {} : { silenceMs: candidacy.silenceMs }),
         onCommitted: (_, records) => this.#tell(records),
         onFailed: (error) => this.#onFailed(error),
       },
@@ -243,63 +295,117 @@ export class MetadataWriter {
     this.#become('reigning')
   }
 
+  /** After a restore offsets have another meaning. */
+  async #checkGeneration(): Promise<void> {
+    const { store } = this.#options
+    const generation = generationIn(await store.get(this.#candidate.keys.id))
+    if (generation !== this.#generation && this.image.offset >= 0) {
+      throw new MetadataFormatError(
+        'The metadata store was restored while this controller ran: start it again',
+      )
+    }
+    this.#generation = generation
+  }
+
   #tell(records: readonly MetadataRecord[]): void {
     for (const listener of this.#listeners) listener(records, this.image)
   }
 
+  #tellReloaded(): void {
+    for (const listener of this.#reloadListeners) listener()
+  }
+
   #onFailed(error: MetadataLogError): void {
     this.#log = undefined
-    if (this.#state === 'closed') return
-    if (error.fenced) {
+    // While a reign begins, whoever began it hears of the failure.
+    if (this.#state !== 'reigning') return
+    const { candidacy, logger } = this.#options
+    if (error.fenced && candidacy === undefined) {
       this.#fenced(error.message)
       return
     }
-    this.#options.logger.error({ err: error }, 'The metadata store refused; trying again')
-    // While the first reign begins, `open` reports the failure itself.
-    if (this.#state === 'reigning') {
-      this.#become('suspended')
-      this.#resumeLater()
-    }
+    logger.error({ err: error }, 'This controller can write no more for now')
+    this.#become(error.fenced ? 'standby' : 'suspended')
+    this.#later()
   }
 
   #fenced(reason: string): void {
+    this.#options.logger.error({ reason }, 'This controller has to stop')
     this.#become('fenced')
-    this.#options.logger.error({ reason }, 'Another controller has taken over')
     this.#options.onFenced?.(reason)
   }
 
-  #resumeLater(): void {
-    this.#resumeTimer = this.#options.env.timers.after(
-      this.#resumeDelayMs,
-      () => void this.#resume(),
-    )
-    this.#resumeDelayMs = Math.min(this.#resumeDelayMs * 2, resumeDelayMsMax)
+  /** The next attempt at a reign. */
+  #later(): void {
+    if (this.#state === 'closed' || this.#state === 'reigning') return
+    const { env, candidacy } = this.#options
+    if (candidacy === undefined) {
+      this.#timer = env.timers.after(this.#resumeDelayMs, () => void this.#try())
+      this.#resumeDelayMs = Math.min(this.#resumeDelayMs * 2, resumeDelayMsMax)
+      return
+    }
+    // With jitter, so that candidates do not look in the same moment.
+    const delayMs = candidacy.pollMs * (0.75 + 0.5 * env.random.fraction())
+    this.#timer = env.timers.after(delayMs, () => void this.#poll())
   }
 
-  /** A new reign, unless somebody else has begun one. The image only gains what the store has beyond it. */
-  async #resume(): Promise<void> {
-    try {
-      if (await this.#wasSucceeded()) {
+  /** A candidate looks at the seat, and takes it when it is free. Never rejects. */
+  async #poll(): Promise<void> {
+    await this.#attempt(async ({ silenceMs }) => {
+      const seat = await readSeat(this.#candidate)
+      if (this.#state === 'closed') return // re-check: awaited
+      this.#leader = seat.leader
+      const others = seat.leader !== undefined && !this.#isOurs(seat.leader.incarnation)
+      if (others && this.#state === 'suspended') this.#become('standby')
+      this.#observer ??= new SilenceObserver(silenceMs)
+      const nowMs = this.#options.env.clock.monotonicMs()
+      const self = this.#candidate.incarnation
+      if (!this.#observer.observe(seat, { nowMs, self })) return
+      const reign = await takeSeat(this.#candidate, seat)
+      if (reign !== undefined && !this.#isClosed()) await this.#reign(reign)
+    })
+  }
+
+  /** A new reign, unless somebody else has begun one. Never rejects. */
+  async #try(): Promise<void> {
+    await this.#attempt(async () => {
+      const stored = await this.#options.store.get(this.#candidate.keys.epoch)
+      const fields = stored === undefined ? undefined : unpackValue(stored.value)
+      if (Array.isArray(fields) && this.#isOurs(fields[2])) {
+        await this.#reign(await elect(this.#candidate))
+      } else {
         this.#fenced('The epoch in the metadata store is of another controller')
-        return
       }
-      await this.#reign()
+    })
+  }
+
+  async #attempt(step: (candidacy: Candidacy) => Promise<void>): Promise<void> {
+    try {
+      await step(this.#options.candidacy ?? { silenceMs: 0, pollMs: 0 })
     } catch (error) {
-      if (this.#state !== 'suspended') return // re-check: awaited
+      if (this.#isClosed()) return
       if (error instanceof MetadataFormatError) {
         this.#fenced(error.message)
         return
       }
-      this.#options.logger.error({ err: error }, 'The metadata store still refuses')
-      this.#resumeLater()
+      this.#complain(error)
     }
+    if (this.#state === 'standby' || this.#state === 'suspended') this.#later()
   }
 
-  async #wasSucceeded(): Promise<boolean> {
-    const { store, keys, incarnation } = this.#candidate
-    const stored = await store.get(keys.epoch)
-    const fields = stored === undefined ? undefined : unpackValue(stored.value)
-    return !(Array.isArray(fields) && fields[2] === incarnation)
+  #complain(error: unknown): void {
+    const nowMs = this.#options.env.clock.monotonicMs()
+    if (nowMs - this.#warnedMs < warnEveryMs) return
+    this.#warnedMs = nowMs
+    this.#options.logger.error({ err: error }, 'The metadata store refuses; trying again')
+  }
+
+  #isOurs(incarnation: unknown): boolean {
+    return incarnation === this.#candidate.incarnation
+  }
+
+  #isClosed(): boolean {
+    return this.#state === 'closed'
   }
 }
 
@@ -314,33 +420,4 @@ function copyOf(image: ClusterImage): ClusterImage {
   const copy = new ClusterImage(image.clusterId)
   copy.apply(Math.max(image.offset, 0), [...image.toRecords()])
   return copy
-}
-
-/** The id of the cluster in the store; an empty store gets one. */
-async function foundOrFind(options: MetadataWriterOptions, keys: MetadataKeys): Promise<string> {
-  const { store, env } = options
-  const founded = options.clusterId ?? uuidToText(randomUuid(env.random))
-  if ((await store.get(keys.id)) === undefined) await found(store, keys, founded)
-  const stored = await store.get(keys.id)
-  const fields = stored === undefined ? undefined : unpackValue(stored.value)
-  if (Array.isArray(fields)) {
-    const [clusterId, version] = fields as unknown[]
-    if (typeof clusterId === 'string' && version === formatVersion) return clusterId
-    throw new MetadataFormatError(
-      `The metadata store has format ${String(version)}, this program knows ${formatVersion}`,
-    )
-  }
-  throw new MetadataFormatError('The id of the cluster in the metadata store is damaged')
-}
-
-async function found(store: MetadataStore, keys: MetadataKeys, clusterId: string): Promise<void> {
-  try {
-    await store.transact(
-      [{ key: keys.id, revision: revisionOfNothing }],
-      [{ kind: 'put', key: keys.id, value: packValue([clusterId, formatVersion, 0]) }],
-    )
-  } catch (error) {
-    // What counts is what is stored now, whoever wrote it.
-    if (!(error instanceof AmbiguousError)) throw error
-  }
 }

@@ -9,7 +9,6 @@ import {
   unpackValue,
 } from '../protocol/metadata-records/codec.ts'
 import type { MetadataRecord } from '../protocol/metadata-records/records.ts'
-import type { Reign } from './election.ts'
 import type { MetadataKeys } from './keys.ts'
 import type { MetadataStore, StoreOperation } from './store/metadata-store.ts'
 
@@ -28,10 +27,12 @@ const chunkBytesMax = 400 * 1024
 const featureLevel = 1
 
 export interface SnapshotOptions {
-  readonly store: MetadataStore
   readonly keys: MetadataKeys
-  readonly reign: Reign
+  /** Of the reign that writes it. */
+  readonly epoch: number
   readonly timers: Timers
+  /** Carries out operations that may be repeated; false: another controller reigns. */
+  readonly transact: (operations: readonly StoreOperation[]) => Promise<boolean>
 }
 
 /**
@@ -44,25 +45,25 @@ export async function writeSnapshot(
   image: ClusterImage,
   previous: SnapshotHead | undefined,
 ): Promise<SnapshotHead | undefined> {
-  const { store, keys, reign } = options
-  const fence = [{ key: keys.epoch, revision: reign.fence }]
+  const { keys, epoch, transact } = options
   const { offset } = image
   let chunkCount = 0
   let crc = 0
   for (const chunk of chunksOf(image)) {
     const value = packValue(chunk)
     const key = keys.snapshotChunk(offset, chunkCount)
-    const result = await store.transact(fence, [{ kind: 'put', key, value }])
-    if (!result.ok) return undefined
+    if (!(await transact([{ kind: 'put', key, value }]))) return undefined
     crc = crc32c(value, crc)
     chunkCount++
     await turnOf(options.timers)
   }
-  const head = { offset, epoch: reign.epoch, chunkCount, crc }
-  const value = packValue([offset, reign.epoch, chunkCount, crc, featureLevel])
-  const put: StoreOperation = { kind: 'put', key: keys.snapshotHead, value }
-  const result = await store.transact(fence, [put, ...removals(keys, previous)])
-  return result.ok ? head : undefined
+  const head = { offset, epoch, chunkCount, crc }
+  const put: StoreOperation = { kind: 'put', key: keys.snapshotHead, value: headValue(head) }
+  return (await transact([put, ...removals(keys, previous)])) ? head : undefined
+}
+
+export function headValue({ offset, epoch, chunkCount, crc }: SnapshotHead): Buffer {
+  return packValue([offset, epoch, chunkCount, crc, featureLevel])
 }
 
 /** Undefined: there is none yet. Throws `MetadataFormatError` when it is damaged. */
@@ -82,7 +83,7 @@ export async function readSnapshotHead(
   throw new MetadataFormatError('The head of the metadata snapshot is damaged')
 }
 
-/** Applies the snapshot to an empty image. */
+/** Replaces what is in the image by the snapshot. */
 export async function loadSnapshot(
   options: { readonly store: MetadataStore; readonly keys: MetadataKeys },
   head: SnapshotHead,
@@ -107,6 +108,7 @@ export async function loadSnapshot(
       `The metadata snapshot ${head.offset} is damaged: its checksum differs`,
     )
   }
+  image.reset()
   image.apply(head.offset, records)
 }
 
@@ -122,7 +124,8 @@ function removals(keys: MetadataKeys, previous: SnapshotHead | undefined): Store
   ]
 }
 
-function* chunksOf(image: ClusterImage): Generator<unknown[][]> {
+/** The image in the form of stored chunks, before packing. */
+export function* chunksOf(image: ClusterImage): Generator<unknown[][]> {
   let chunk: unknown[][] = []
   let bytes = 0
   for (const record of image.toRecords()) {

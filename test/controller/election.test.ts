@@ -10,6 +10,7 @@ const candidate = (store: MemoryStore, nodeId = 1): Candidate => ({
   keys,
   nodeId,
   incarnation: nodeId.toString(16).repeat(32),
+  endpoints: [`machine${nodeId}:9093`],
 })
 
 t.test('election: each reign has a greater epoch, and fences the one before', async (t) => {

@@ -45,11 +45,11 @@ export async function startEtcd(options: EtcdClusterOptions = {}): Promise<EtcdC
       const child = spawn(
         'etcd',
         [
-          '--name', `m${index}`, '--data-dir', join(folder, `m${index}`),
-          '--listen-client-urls', `${scheme}://localhost:${ports[index}`],
-          '--advertise-client-urls', `${scheme}://localhost:${ports[index}`],
-          '--listen-peer-urls', peer, '--initial-advertise-peer-urls', peer,
-          '--initial-cluster', initial, '--log-level', 'error',
+          ...argumentsOf({ name: `m${index}`, 'data-dir': join(folder, `m${index}`) }),
+          ...argumentsOf({ 'listen-client-urls': `${scheme}://${endpoint}` }),
+          ...argumentsOf({ 'advertise-client-urls': `${scheme}://${endpoint}` }),
+          ...argumentsOf({ 'listen-peer-urls': peer, 'initial-advertise-peer-urls': peer }),
+          ...argumentsOf({ 'initial-cluster': initial, 'log-level': 'error' }),
           ...args,
         ],
         { stdio: 'ignore' },
@@ -86,6 +86,10 @@ export async function startEtcd(options: EtcdClusterOptions = {}): Promise<EtcdC
     },
   }
   return cluster
+}
+
+function argumentsOf(values: Readonly<Record<string, string>>): string[] {
+  return Object.entries(values).flatMap(([name, value]) => [`--${name}`, value])
 }
 
 async function freePorts(count: number): Promise<number[]> {
