@@ -57,6 +57,11 @@ export class FakeBroker {
     return broker
   }
 
+  /** Later, where `react` kept silent. */
+  answer({ api, version, correlationId, socket }: ReceivedRequest, response: object): void {
+    socket.write([encodeResponse(api, version, correlationId, response as never).finish()])
+  }
+
   #accept(socket: Socket): void {
     this.connectionCount += 1
     const frames = new FrameReader({ bytesMax: 100_000_000 })
@@ -88,10 +93,7 @@ export class FakeBroker {
     if (reaction === 'close') socket.end()
     else if (reaction === 'silence') return
     else if ('raw' in reaction) socket.write([reaction.raw])
-    else
-      socket.write([
-        encodeResponse(api, apiVersion, correlationId, reaction.response as never).finish(),
-      ])
+    else this.answer(received, reaction.response)
   }
 
   #versions(): object {

@@ -247,8 +247,9 @@ export class LeaderFetcher {
     const { divergingEpoch } = answer
     if (divergingEpoch !== undefined && divergingEpoch.epoch >= 0) {
       partition.truncateToDivergence(asked.leaderEpoch, divergingEpoch)
-      const isCut = partition.fetchPosition().offset < asked.offset
-      if (isCut) this.#ready(follow)
+      const { offset, lastFetchedEpoch } = partition.fetchPosition()
+      const hasMoved = offset !== asked.offset || lastFetchedEpoch !== asked.lastFetchedEpoch
+      if (hasMoved) this.#ready(follow)
       else this.#delay(follow, errors.unknownServerError, 'Nothing was left to be cut')
       return
     }
@@ -267,8 +268,9 @@ export class LeaderFetcher {
     }
     follow.failures = 0
     follow.lag = Math.max(0, highWatermark - offset)
-    if (bytes.length > 0 || partition.log.logStartOffset !== asked.logStartOffset)
-      this.#taken(follow, { bytes: bytes.length, durable: appended.durable })
+    const { durable } = appended
+    const hasMoved = bytes.length > 0 || partition.log.logStartOffset !== asked.logStartOffset
+    if (hasMoved || durable !== undefined) this.#taken(follow, { bytes: bytes.length, durable })
   }
 
   /** Something was appended. */
@@ -328,7 +330,10 @@ export class LeaderFetcher {
       )
       this.#guarded(follow, () => {
         partition.restartAt(asked.leaderEpoch, earliest.offset)
-        this.#ready(follow)
+        follow.failures += 1
+        if (follow.failures === 1) this.#ready(follow)
+        // It was no help the last time.
+        else this.#delay(follow, errors.offsetOutOfRange, 'The leader has deleted what comes next')
       })
     }
   }
