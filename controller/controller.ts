@@ -29,7 +29,7 @@ import type {
 import { planElections } from './elect-leaders.ts'
 import { planFeatureUpdates } from './features.ts'
 import { LeaderBalance, planBalance, planUncleanElections } from './leader-balance.ts'
-import { MetadataWriter, type MetadataWriterOptions } from './metadata-writer.ts'
+import { MetadataWriter, type MetadataWriterOptions, type WriterState } from './metadata-writer.ts'
 import type { Outcome, Plan } from './outcome.ts'
 import { partitionPlanner, type PartitionPlanner } from './partition-planner.ts'
 import { planReassignments } from './reassignments.ts'
@@ -85,9 +85,23 @@ export class Controller implements ControllerLink {
     this.#balances = this.#startBalances()
   }
 
-  /** Takes the reign and loads the cluster, or founds one. Throws `StoreError`, `MetadataFormatError`. */
+  /** As `MetadataWriter.open`: a candidate may stand by when this returns. */
   static async open(options: ControllerOptions): Promise<Controller> {
     return new Controller(options, await MetadataWriter.open(options))
+  }
+
+  get state(): WriterState {
+    return this.#writer.state
+  }
+
+  /** Who reigns, as far as this one knows, and where brokers reach it. */
+  get leader(): { readonly nodeId: number; readonly endpoints: readonly string[] } | undefined {
+    return this.#writer.leader
+  }
+
+  /** Called after each change of `state`. The function returned ends that. */
+  subscribeState(listener: (state: WriterState) => void): () => void {
+    return this.#writer.subscribeState(listener)
   }
 
   /** What is durable. The same object for the life of the controller. */
