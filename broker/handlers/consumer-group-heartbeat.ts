@@ -1,3 +1,4 @@
+import { featureLevel } from '../../controller/features.ts'
 import { errors, type ErrorInfo } from '../../protocol/errors.ts'
 import { ConsumerGroupHeartbeat } from '../../protocol/messages/consumer-group-heartbeat.ts'
 import type { RequestOf, ResponseInputOf } from '../../protocol/schema/api.ts'
@@ -36,6 +37,10 @@ async function answerTo(
   context: RequestContext,
 ): Promise<HeartbeatAnswer | ({ readonly ok: false } & Refusal)> {
   const { broker } = context
+  if (featureLevel(broker.image, 'group.version') === 0) {
+    const message = 'Groups of the new protocol are off: the feature group.version has level 0'
+    return { ok: false, error: errors.unsupportedVersion, message }
+  }
   const asked = requestOf(request, context)
   const offered = assignorsOffered(broker.config.groupConsumerAssignors)
   const problem = lengthProblem(request) ?? problemOf(asked, offered)
