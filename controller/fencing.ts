@@ -34,7 +34,7 @@ export const fencing = { fenced: true, inControlledShutdown: false } as const
 export const unfencing = { fenced: false, inControlledShutdown: false } as const
 export const shuttingDown = { fenced: false, inControlledShutdown: true } as const
 
-/** Of one record: writers split a plan between records, and what they write at once is at most a few hundred of these. */
+/** Of one record, unless a single change is larger: 200 of them, which are written at once, fit one transaction. */
 const recordBytesMax = 4096
 
 /** Without transitions: what a controller that died in the middle of a plan has left undone. */
@@ -59,7 +59,13 @@ export function activityWith(
   image: ClusterImage,
   changes: ReadonlyMap<number, boolean>,
 ): (brokerId: number) => boolean {
-  return (brokerId) => changes.get(brokerId) ?? isActive(image.brokers.get(brokerId))
+  const active = new Set<number>()
+  for (const [brokerId, broker] of image.brokers) if (isActive(broker)) active.add(brokerId)
+  for (const [brokerId, isActiveThen] of changes) {
+    if (isActiveThen) active.add(brokerId)
+    else active.delete(brokerId)
+  }
+  return (brokerId) => active.has(brokerId)
 }
 
 /** New states of all partitions that those brokers can't leave as they are. */
@@ -88,12 +94,14 @@ export function* changeRecords(
   let part: PartitionState[] = []
   let bytes = 0
   for (const change of changes) {
+    const changeBytes = 48 + 20 * change.replicas.length
+    if (part.length > 0 && bytes + changeBytes > recordBytesMax) {
+      yield { type: 'partitionChange', topicId, changes: part }
+      part = []
+      bytes = 0
+    }
     part.push(change)
-    bytes += 48 + 10 * (change.replicas.length + change.isr.length)
-    if (bytes < recordBytesMax) continue
-    yield { type: 'partitionChange', topicId, changes: part }
-    part = []
-    bytes = 0
+    bytes += changeBytes
   }
   if (part.length > 0) yield { type: 'partitionChange', topicId, changes: part }
 }

@@ -74,25 +74,39 @@ export function changePartition(
   target: PartitionTarget,
   rules: ElectionRules,
 ): PartitionState | undefined {
-  const { replicas = before.replicas, isr = before.isr } = target
-  const { leader, unclean } = electLeader({ leader: before.leader, replicas, isr }, rules)
-  assert(leader === noLeader || rules.isActive(leader), 'I1: a leader is active')
+  const { replicas = before.replicas, isr: wanted = before.isr } = target
+  const { leader, unclean } = electLeader({ leader: before.leader, replicas, isr: wanted }, rules)
+  const isr = isrAfter(before, { isr: wanted, leader, unclean })
+  const adding = target.adding ?? before.adding ?? nobody
+  const removing = target.removing ?? before.removing ?? nobody
   const recovering = unclean || (target.recovering ?? before.recovering === true)
-  const after = stateOf(before, {
-    leader,
+  assert(leader === noLeader || rules.isActive(leader), 'I1: a leader is active')
+  assert(isr.length > 0, 'I2: the ISR is never empty')
+  assert(isSubset(isr, replicas), 'I2: the ISR is a subset of the replicas')
+  const isSame =
+    leader === before.leader &&
+    recovering === (before.recovering === true) &&
+    areEqual(isr, before.isr) &&
+    areEqual(replicas, before.replicas) &&
+    areEqual(adding, before.adding ?? nobody) &&
+    areEqual(removing, before.removing ?? nobody)
+  if (isSame) return undefined
+  const raisesEpoch = leader !== before.leader || !isSubset(before.replicas, replicas)
+  const after: PartitionState = {
+    index: before.index,
     replicas,
-    isr: isrAfter(before, { isr, leader, unclean }),
-    adding: target.adding ?? before.adding ?? nobody,
-    removing: target.removing ?? before.removing ?? nobody,
-    recovering,
-  })
-  if (isSame(before, after)) return undefined
-  const raisesEpoch =
-    leader !== before.leader || before.replicas.some((replica) => !replicas.includes(replica))
-  return {
-    ...after,
+    isr,
+    leader,
     leaderEpoch: before.leaderEpoch + (raisesEpoch ? 1 : 0),
     partitionEpoch: before.partitionEpoch + 1,
+  }
+  // Nearly always so, and copies cost more than the election when a broker with many partitions dies.
+  if (adding.length === 0 && removing.length === 0 && !recovering) return after
+  return {
+    ...after,
+    ...(adding.length === 0 ? {} : { adding }),
+    ...(removing.length === 0 ? {} : { removing }),
+    ...(recovering ? { recovering } : {}),
   }
 }
 
@@ -101,7 +115,6 @@ function isrAfter(
   elected: ElectedLeader & { readonly isr: readonly number[] },
 ): readonly number[] {
   const { leader, unclean, isr } = elected
-  // Also when the leader alone is all that changes in the ISR: it lost what the others had.
   if (unclean) return [leader]
   return isr.length === 0 ? before.isr : isr
 }
@@ -130,10 +143,8 @@ export function settlePartition(
   if (lossy.size === 0 && !lostTail.has(leader) && isActive(leader) && isr.every(isActive)) {
     return undefined
   }
-  const trusted = unlessEmpty(
-    isr.filter((replica) => !lossy.has(replica)),
-    isr,
-  )
+  const whole = lossy.size === 0 ? isr : isr.filter((replica) => !lossy.has(replica))
+  const trusted = unlessEmpty(whole, isr)
   const after = changePartition(
     before,
     { isr: unlessEmpty(trusted.filter(isActive), trusted) },
@@ -149,45 +160,8 @@ function unlessEmpty(preferred: readonly number[], other: readonly number[]): re
   return preferred.length === 0 ? other : preferred
 }
 
-interface States {
-  readonly leader: number
-  readonly replicas: readonly number[]
-  readonly isr: readonly number[]
-  readonly adding: readonly number[]
-  readonly removing: readonly number[]
-  readonly recovering: boolean
-}
-
-function stateOf(before: PartitionState, states: States): PartitionState {
-  const { leader, replicas, isr, adding, removing, recovering } = states
-  const { index, leaderEpoch, partitionEpoch } = before
-  assert(isr.length > 0, 'I2: the ISR is never empty')
-  assert(
-    isr.every((replica) => replicas.includes(replica)),
-    'I2: the ISR is a subset of the replicas',
-  )
-  return {
-    index,
-    replicas,
-    isr,
-    leader,
-    leaderEpoch,
-    partitionEpoch,
-    ...(adding.length === 0 ? {} : { adding }),
-    ...(removing.length === 0 ? {} : { removing }),
-    ...(recovering ? { recovering: true } : {}),
-  }
-}
-
-function isSame(one: PartitionState, other: PartitionState): boolean {
-  return (
-    one.leader === other.leader &&
-    one.recovering === other.recovering &&
-    areEqual(one.isr, other.isr) &&
-    areEqual(one.replicas, other.replicas) &&
-    areEqual(one.adding ?? nobody, other.adding ?? nobody) &&
-    areEqual(one.removing ?? nobody, other.removing ?? nobody)
-  )
+function isSubset(some: readonly number[], all: readonly number[]): boolean {
+  return some.every((replica) => all.includes(replica))
 }
 
 function areEqual(one: readonly number[], other: readonly number[]): boolean {
