@@ -20,14 +20,15 @@ const electionTypes = ['preferred', 'unclean'] as const
 /** KIP-183, KIP-460. */
 export const handler: Handler<typeof ElectLeaders> = {
   api: ElectLeaders,
-  async handle(request, { broker }) {
+  async handle(request, { broker, version }) {
     const type = electionTypes[request.electionType]
     if (type === undefined) {
-      return failed(request, errors.invalidRequest, `Unknown election type ${request.electionType}`)
+      const message = `Unknown election type ${request.electionType}`
+      return failed(request, version, { error: errors.invalidRequest, message })
     }
     const partitions = request.topicPartitions === null ? null : partitionsOf(request)
     const outcome = await broker.controller.electLeaders({ type, partitions })
-    if (!outcome.ok) return failed(request, outcome.error, outcome.message)
+    if (!outcome.ok) return failed(request, version, outcome)
     return { errorCode: errors.none.code, replicaElectionResults: byTopic(outcome.results) }
   },
 }
@@ -39,9 +40,16 @@ function partitionsOf({ topicPartitions }: Request): { topic: string; index: num
 }
 
 /** Version 0 has no place for an error of the whole request, so each partition tells it. */
-function failed(request: Request, error: ErrorInfo, message: string): Response {
+function failed(
+  request: Request,
+  version: number,
+  { error, message }: Pick<Result, 'error' | 'message'>,
+): Response {
   const results = partitionsOf(request).map((each) => ({ ...each, error, message }))
-  return { errorCode: error.code, replicaElectionResults: byTopic(results) }
+  return {
+    errorCode: version === 0 ? errors.none.code : error.code,
+    replicaElectionResults: byTopic(results),
+  }
 }
 
 function byTopic(results: readonly Result[]): TopicResponse[] {
