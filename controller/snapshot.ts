@@ -49,7 +49,7 @@ export async function writeSnapshot(
   const { offset } = image
   let chunkCount = 0
   let crc = 0
-  for (const chunk of chunksOf(image)) {
+  for (const chunk of chunksOf(image.toRecords())) {
     const value = packValue(chunk)
     const key = keys.snapshotChunk(offset, chunkCount)
     if (!(await transact([{ kind: 'put', key, value }]))) return undefined
@@ -124,11 +124,11 @@ function removals(keys: MetadataKeys, previous: SnapshotHead | undefined): Store
   ]
 }
 
-/** The image in the form of stored chunks, before packing. */
-export function* chunksOf(image: ClusterImage): Generator<unknown[][]> {
+/** Records in the form of stored chunks, before packing. */
+export function* chunksOf(records: Iterable<MetadataRecord>): Generator<unknown[][]> {
   let chunk: unknown[][] = []
   let bytes = 0
-  for (const record of image.toRecords()) {
+  for (const record of records) {
     chunk.push(encodeRecord(record))
     bytes += estimatedBytes(record)
     if (chunk.length < chunkRecordsMax && bytes < chunkBytesMax) continue
