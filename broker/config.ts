@@ -3,6 +3,7 @@ import { nearestOf } from '../base/nearest.ts'
 import type { Property, PropertyTable, ValuesOf } from '../base/property.ts'
 import { controllerProperties } from '../controller/controller-properties.ts'
 import { brokerProperties } from './broker-properties.ts'
+import { clusterProperties, parseHostAndPort, type HostAndPort } from './cluster-properties.ts'
 import { groupOverrideProperties, groupProperties } from './group/group-properties.ts'
 import type { LogConfig } from './log/log-config.ts'
 import { logProperties } from './log/log-properties.ts'
@@ -19,6 +20,7 @@ import { replicaProperties } from './replica/replica-properties.ts'
 /** Every property of a broker. Each is obeyed by somebody: what nobody obeys is not listed. */
 export const allBrokerProperties = {
   ...brokerProperties,
+  ...clusterProperties,
   ...networkProperties,
   ...logProperties,
   ...replicaProperties,
@@ -250,6 +252,67 @@ function checkTogether(config: BrokerConfig): void {
       `advertised.listeners has ${name}, which is not in listeners: ${names.join(', ')}`,
     )
   }
+  checkRoles(config, names)
   if (logDirectoriesOf(config).length === 0)
     throw new ConfigError('log.dirs is empty: give at least one directory')
+}
+
+function checkRoles(config: BrokerConfig, listenerNames: readonly string[]): void {
+  const { controllerListener, interBrokerListenerName, metadataStore } = config
+  const isBroker = config.processRoles.includes('broker')
+  const isController = config.processRoles.includes('controller')
+  const hasControllers = config.controllerQuorumBootstrapServers.length > 0
+  if (!isController && !hasControllers) {
+    throw new ConfigError(
+      'process.roles is broker alone: name the controllers with controller.quorum.bootstrap.servers (--controllers HOST:PORT,...)',
+    )
+  }
+  if (!isController && controllerListener !== undefined) {
+    throw new ConfigError('controller.listener is set, but process.roles does not have controller')
+  }
+  if (isBroker && isController && hasControllers) {
+    throw new ConfigError(
+      'controller.quorum.bootstrap.servers is set, but this process has the controller itself: set process.roles=broker (--roles broker), or leave it out',
+    )
+  }
+  if (!isBroker && controllerListener === undefined) {
+    throw new ConfigError(
+      'process.roles is controller alone: tell where brokers reach it with controller.listener (--controller-listener HOST:PORT)',
+    )
+  }
+  if (isBroker && isController && metadataStore !== 'lmdb') {
+    throw new ConfigError(
+      `metadata.store is ${metadataStore}, which is for controllers of their own: set process.roles=controller (--roles controller), and start brokers beside it`,
+    )
+  }
+  if (
+    interBrokerListenerName !== undefined &&
+    !listenerNames.includes(interBrokerListenerName.toUpperCase())
+  ) {
+    throw new ConfigError(
+      `inter.broker.listener.name is ${interBrokerListenerName}, which is not in listeners: ${listenerNames.join(', ')}`,
+    )
+  }
+  if (config.brokerSessionTimeoutMs < 2 * config.brokerHeartbeatIntervalMs) {
+    throw new ConfigError(
+      `broker.session.timeout.ms is ${config.brokerSessionTimeoutMs}, but must be at least twice broker.heartbeat.interval.ms, which is ${config.brokerHeartbeatIntervalMs}`,
+    )
+  }
+}
+
+/** The controllers of a process that is a broker only. */
+export function controllersOf(config: BrokerConfig): readonly HostAndPort[] {
+  return config.controllerQuorumBootstrapServers.map(hostAndPortFrom)
+}
+
+/** Where brokers reach the controller of this process; undefined: nowhere. */
+export function controllerListenerOf(config: BrokerConfig): HostAndPort | undefined {
+  const text = config.controllerListener
+  return text === undefined ? undefined : hostAndPortFrom(text)
+}
+
+function hostAndPortFrom(text: string): HostAndPort {
+  const place = parseHostAndPort(text)
+  assert(place !== undefined, 'addresses were checked when they were read')
+  return place
 }

@@ -30,13 +30,15 @@ export const layers: Readonly<Record<string, readonly string[]>> = {
     'controller',
   ],
   // The image of the cluster is the same class on both sides; the tables of configurations check values.
-  controller: ['base', 'protocol', 'broker/metadata', 'broker/config'],
+  controller: ['base', 'protocol', 'broker/metadata', 'broker/config', 'broker/cluster-properties'],
   'broker/broker-properties': ['base'],
+  'broker/cluster-properties': ['base'],
   'broker/properties-file': ['base'],
   'controller/controller-properties': ['base'],
   'broker/config': [
     'base',
     'broker/broker-properties',
+    'broker/cluster-properties',
     'broker/properties-file',
     'broker/group/group-properties',
     'broker/replica/replica-properties',

@@ -51,15 +51,14 @@ export interface MetadataReceiver {
 }
 
 /** Why a connection ended: the controller sent this broker away, or the connection was lost. */
-export type ConnectionEnd =
-  | {
-      readonly refused: {
-        readonly error: ErrorInfo
-        readonly message: string
-        readonly hint: string | null
-      }
-    }
-  | { readonly lost: Error }
+export type ConnectionEnd = { readonly refused: SentAway } | { readonly lost: Error }
+
+export interface SentAway {
+  readonly error: ErrorInfo
+  readonly message: string
+  /** HOST:PORT of the controller that reigns; null: unknown. */
+  readonly hint: string | null
+}
 
 interface Pending {
   readonly decode: (answer: unknown) => void

@@ -24,19 +24,15 @@ import { refuse, type Outcome } from '../../controller/outcome.ts'
 import { operations, type Operation } from '../../controller/rpc/operations.ts'
 import type { CreatedTopic, NewPartitions, NewTopic } from '../../controller/topics.ts'
 import { errors } from '../../protocol/errors.ts'
-import type { MetadataRecord } from '../../protocol/metadata-records/records.ts'
+import type { ConfigRecord, MetadataRecord } from '../../protocol/metadata-records/records.ts'
+import { parseHostAndPort, type HostAndPort } from '../cluster-properties.ts'
 import { ClusterImage } from '../metadata/image.ts'
-import { ControllerConnection, type ConnectionEnd } from './controller-connection.ts'
-
-export interface Address {
-  readonly host: string
-  readonly port: number
-}
+import { ControllerConnection, type ConnectionEnd, type SentAway } from './controller-connection.ts'
 
 export interface RemoteLinkOptions {
   readonly env: Env
   readonly logger: Logger
-  readonly controllers: readonly Address[]
+  readonly controllers: readonly HostAndPort[]
   readonly nodeId: number
   readonly incarnation: Uuid
   /** Of the data directory; null: it is new. */
@@ -73,7 +69,7 @@ export class RemoteControllerLink implements ControllerLink {
   readonly #reloadListeners = new Set<() => void>()
   #connection: ControllerConnection | undefined
   /** The controller that reigns, said one who does not. */
-  #hint: Address | undefined
+  #hint: HostAndPort | undefined
   #nextController = 0
   #redialMs = redialMsMin
   #redialTimer: Timer | undefined
@@ -275,14 +271,18 @@ export class RemoteControllerLink implements ControllerLink {
     for (const listener of this.#listeners) listener(records, this.image)
   }
 
+  /** Listeners are told of it as if it had come in one batch, and what is not there any more was removed. */
   #snapshot(offset: number, records: readonly MetadataRecord[]): void {
+    const before = this.image.offset < 0 ? [] : [...this.image.toRecords()]
     this.image.reset()
     this.image.apply(offset, records)
     this.#loaded.resolve()
+    const changes = [...removals(before, this.image), ...records]
+    for (const listener of this.#listeners) listener(changes, this.image)
     for (const listener of this.#reloadListeners) listener()
   }
 
-  #ended(address: Address, end: ConnectionEnd): void {
+  #ended(address: HostAndPort, end: ConnectionEnd): void {
     this.#connection = undefined
     if (this.#closed) return
     if ('refused' in end) this.#refused(end.refused)
@@ -301,9 +301,8 @@ export class RemoteControllerLink implements ControllerLink {
     this.#redialMs = Math.min(this.#redialMs * 2, redialMsMax)
   }
 
-  #refused(refused: (ConnectionEnd & { readonly refused: unknown })['refused']): void {
-    const { error, message, hint } = refused
-    if (hint !== null) this.#hint = addressFrom(hint)
+  #refused({ error, message, hint }: SentAway): void {
+    if (hint !== null) this.#hint = parseHostAndPort(hint)
     if (error === errors.inconsistentClusterId) this.#fail('OTHER_CLUSTER', message)
     if (error === errors.offsetOutOfRange) this.#fail('METADATA_RESTORED', message)
   }
@@ -316,10 +315,30 @@ export class RemoteControllerLink implements ControllerLink {
   }
 }
 
-/** Undefined unless it is HOST:PORT; an IPv6 host stands in brackets. */
-export function addressFrom(place: string): Address | undefined {
-  const match = /^(?:\[([0-9a-fA-F:.]+)\]|([^\s[\]:]+)):(\d{1,5})$/.exec(place)
-  const host = match?.[1] ?? match?.[2]
-  const port = Number(match?.[3])
-  return host !== undefined && port > 0 && port <= 65_535 ? { host, port } : undefined
+/** What the records had set up and the image lacks. */
+function* removals(
+  before: readonly MetadataRecord[],
+  image: ClusterImage,
+): Generator<MetadataRecord> {
+  for (const record of before) {
+    if (record.type === 'topic' && !image.topicsById.has(record.id)) {
+      yield { type: 'removeTopic', id: record.id }
+    } else if (record.type === 'config' && !overridesOf(image, record).has(record.name)) {
+      yield { ...record, value: null }
+    }
+  }
+}
+
+function overridesOf(
+  image: ClusterImage,
+  { resourceType, resource }: ConfigRecord,
+): ReadonlyMap<string, string> {
+  switch (resourceType) {
+    case 'topic':
+      return image.topicOverrides(resource)
+    case 'broker':
+      return image.brokerOverrides(resource === '' ? '' : Number(resource))
+    case 'group':
+      return image.groupOverrides(resource)
+  }
 }

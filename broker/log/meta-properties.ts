@@ -11,6 +11,7 @@
  * The checksum tells a damaged file from another cluster's directory. To Kafka it is a comment, as is the date that
  * Kafka writes in its place; a file without it is taken as it is.
  */
+import type { Disk } from '../../base/env.ts'
 import type { Uuid } from '../../base/uuid.ts'
 import { uuidFromText, uuidToText } from '../../base/uuid.ts'
 import { crc32c } from '../../protocol/bytes/crc32c.ts'
@@ -57,6 +58,19 @@ export function decodeMetaProperties(text: string): MetaProperties | undefined {
   if (!clusterId || nodeId === undefined || values.get('version') !== '1') return undefined
   if (directoryText !== undefined && directoryId === undefined) return undefined
   return { clusterId, nodeId, directoryId }
+}
+
+/** To which cluster the directories belong; null: none of them says. Whether they agree is checked when they are opened. */
+export function clusterIdIn(
+  disk: Pick<Disk, 'readFile'>,
+  directories: readonly string[],
+): string | null {
+  for (const directory of directories) {
+    const bytes = disk.readFile(`${directory}/${metaPropertiesFileName}`)
+    const found = bytes && decodeMetaProperties(bytes.toString('latin1'))
+    if (found !== undefined) return found.clusterId
+  }
+  return null
 }
 
 /** As java.util.Properties does, for the characters that a cluster id could hold. */

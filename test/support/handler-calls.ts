@@ -2,7 +2,6 @@ import { silentLogger } from '../../base/logger.ts'
 import { configSchema, loadBrokerConfig, withDynamicConfigs } from '../../broker/config.ts'
 import type { BrokerServices, Handler } from '../../broker/handlers/handler.ts'
 import { ProducerIds } from '../../broker/handlers/producer-ids.ts'
-import type { ControllerLink } from '../../controller/controller-link.ts'
 import type { Controller } from '../../controller/controller.ts'
 import { MemoryStore } from '../../controller/store/memory.ts'
 import { Reader } from '../../protocol/bytes/reader.ts'
@@ -47,7 +46,7 @@ export class HandlerCalls {
       },
       controller,
       image,
-      producerIds: new ProducerIds(controller as unknown as ControllerLink, 1),
+      producerIds: new ProducerIds(controller, 1),
       logger: silentLogger,
     }
     // The handlers under test look at nothing else; a test that needs more has to give more.

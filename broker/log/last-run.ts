@@ -1,0 +1,92 @@
+/**
+ * The `.millrace_last_run` file in each log directory says under which registration the logs were last written, in which
+ * boot of the kernel, and whether appends were synced before they counted:
+ *
+ *   {"version":0,"brokerEpoch":17,"bootId":"6f1c…","flushPolicy":"ack"}
+ *
+ * With the mark of a clean stop missing, it still tells a killed process, whose page cache survived, from a power cut,
+ * and this directory from an empty one in its place.
+ */
+import { StorageError, type Disk } from '../../base/env.ts'
+import { publishNow } from '../../base/publish.ts'
+
+const fileName = '.millrace_last_run'
+const bootIdPath = '/proc/sys/kernel/random/boot_id'
+
+export interface LastRun {
+  readonly brokerEpoch: number
+  /** Empty: unknown. */
+  readonly bootId: string
+  readonly flushPolicy: string
+}
+
+/** What the controller must know of a broker that returns. */
+export interface Claim {
+  readonly previousEpoch: number
+  readonly stoppedCleanly: boolean
+}
+
+const nothing: Claim = { previousEpoch: -1, stoppedCleanly: false }
+
+/** Whether what was acknowledged under registration `epoch` (-1: there was none) is still in these directories. */
+export function claimOf(
+  options: {
+    readonly disk: Disk
+    readonly directories: readonly string[]
+    /** By the marks of clean stops; -1: not all are there, or they differ. */
+    readonly cleanEpoch: number
+  },
+  epoch: number,
+): Claim {
+  const { disk, directories, cleanEpoch } = options
+  if (epoch < 0) return nothing
+  if (cleanEpoch === epoch) return { previousEpoch: epoch, stoppedCleanly: true }
+  const runs = directories.map((directory) => readLastRun(disk, directory))
+  if (!runs.every((run) => run?.brokerEpoch === epoch)) return nothing
+  const bootId = currentBoot(disk)
+  if (bootId !== '' && runs.every((run) => run?.bootId === bootId)) {
+    return { previousEpoch: epoch, stoppedCleanly: true }
+  }
+  if (runs.every((run) => run?.flushPolicy === 'ack')) {
+    return { previousEpoch: epoch, stoppedCleanly: false }
+  }
+  return nothing
+}
+
+/** Durable when this returns. Throws `StorageError`. */
+export function writeLastRun(
+  disk: Disk,
+  directory: string,
+  run: { readonly brokerEpoch: number; readonly flushPolicy: string },
+): void {
+  const { brokerEpoch, flushPolicy } = run
+  const text = JSON.stringify({ version: 0, brokerEpoch, bootId: currentBoot(disk), flushPolicy })
+  publishNow(disk, `${directory}/${fileName}`, Buffer.from(text))
+}
+
+function readLastRun(disk: Disk, directory: string): LastRun | undefined {
+  const text = readText(disk, `${directory}/${fileName}`)
+  const match =
+    /^\{"version":0,"brokerEpoch":(\d{1,15}),"bootId":"([0-9a-f-]{0,64})","flushPolicy":"([a-z]{1,16})"\}$/.exec(
+      text,
+    )
+  const [, epoch, bootId, flushPolicy] = match ?? []
+  if (epoch === undefined || bootId === undefined || flushPolicy === undefined) return undefined
+  return { brokerEpoch: Number(epoch), bootId, flushPolicy }
+}
+
+/** Empty where the system has no such thing: then nothing is concluded from it. */
+function currentBoot(disk: Disk): string {
+  const text = readText(disk, bootIdPath).trim()
+  return /^[0-9a-f-]{8,64}$/.test(text) ? text : ''
+}
+
+/** Empty: absent, or it can't be read, which proves as little. */
+function readText(disk: Disk, path: string): string {
+  try {
+    return disk.readFile(path)?.toString('latin1') ?? ''
+  } catch (error) {
+    if (error instanceof StorageError) return ''
+    throw error
+  }
+}

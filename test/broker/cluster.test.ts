@@ -1,0 +1,51 @@
+import t from 'tap'
+import { RealCluster, SimulatedCluster } from '../support/cluster.ts'
+
+t.test('cluster: three brokers get a topic with three replicas', async (t) => {
+  const cluster = await SimulatedCluster.create(1)
+  for (const nodeId of [1, 2, 3]) {
+    t.match(cluster.controller.image.brokers.get(nodeId), { fenced: false, machine: 'localhost' })
+  }
+  await cluster.createTopic('orders', { partitionCount: 6 })
+  t.equal(cluster.stateOf('orders', 5).isr.length, 3)
+  t.equal(cluster.image(3).topicsByName.get('orders')?.partitions.length, 6)
+  const leaders = [0, 1, 2, 3, 4, 5].map((index) => cluster.stateOf('orders', index).leader)
+  t.equal(new Set(leaders).size, 3)
+  await cluster.stopAll()
+})
+
+t.test('cluster: a killed broker is fenced within two seconds, and comes back', async (t) => {
+  const cluster = await SimulatedCluster.create(2)
+  await cluster.createTopic('orders', { partitionCount: 3 })
+  const index = [0, 1, 2].find((each) => cluster.stateOf('orders', each).leader === 2) ?? 0
+  cluster.kill(2)
+  const killedMs = cluster.simulation.scheduler.nowMs
+  await cluster.eventually('fenced', () => cluster.controller.image.brokers.get(2)?.fenced === true)
+  t.ok(cluster.simulation.scheduler.nowMs - killedMs < 2000)
+  t.not(cluster.stateOf('orders', index).leader, 2)
+  await cluster.startBroker(2)
+  t.match(cluster.controller.image.brokers.get(2), { fenced: false })
+  await cluster.eventually('in sync', () => cluster.stateOf('orders', index).isr.includes(2))
+  await cluster.stopAll()
+})
+
+t.test('cluster: a broker that stops hands its partitions over first', async (t) => {
+  const cluster = await SimulatedCluster.create(3)
+  await cluster.createTopic('orders', { partitionCount: 3 })
+  await cluster.stopBroker(1)
+  t.match(cluster.controller.image.brokers.get(1), { fenced: true })
+  for (const index of [0, 1, 2]) {
+    const { leader, isr } = cluster.stateOf('orders', index)
+    t.not(leader, 1)
+    t.notOk(isr.includes(1))
+  }
+  await cluster.stopAll()
+})
+
+t.test('cluster: on sockets of this machine', async (t) => {
+  const cluster = await RealCluster.create()
+  t.teardown(() => cluster.remove())
+  await cluster.createTopic('orders', { partitionCount: 2 })
+  t.equal(cluster.image(1).brokers.size, 3)
+  t.equal(cluster.bootstrapServers.length, 3)
+})
