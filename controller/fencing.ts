@@ -69,11 +69,12 @@ export function activityWith(
 }
 
 /** New states of all partitions that those brokers can't leave as they are. */
-export function* settlePartitions(
+export function settlePartitions(
   planner: FencingPlanner,
   isActiveThen: ElectionRules['isActive'],
-  effects?: BrokerEffects,
-): Generator<PartitionChangeRecord> {
+  effects: BrokerEffects = {},
+): PartitionChangeRecord[] {
+  const records: PartitionChangeRecord[] = []
   for (const topic of planner.image.topicsById.values()) {
     const mode = planner.allowsUnclean(topic.name) ? 'unclean' : 'online'
     const rules = { mode, isActive: isActiveThen } as const
@@ -82,28 +83,32 @@ export function* settlePartitions(
       const after = settlePartition(partition, rules, effects)
       if (after !== undefined) changes.push(after)
     }
-    yield* changeRecords(topic.id, changes)
+    for (const record of changeRecords(topic.id, changes)) records.push(record)
   }
+  return records
 }
 
 /** The changes of one topic, in records of bounded size. */
-export function* changeRecords(
+export function changeRecords(
   topicId: Uuid,
   changes: readonly PartitionState[],
-): Generator<PartitionChangeRecord> {
-  let part: PartitionState[] = []
+): PartitionChangeRecord[] {
+  const records: PartitionChangeRecord[] = []
+  let start = 0
   let bytes = 0
-  for (const change of changes) {
+  for (const [at, change] of changes.entries()) {
     const changeBytes = 48 + 20 * change.replicas.length
-    if (part.length > 0 && bytes + changeBytes > recordBytesMax) {
-      yield { type: 'partitionChange', topicId, changes: part }
-      part = []
+    if (at > start && bytes + changeBytes > recordBytesMax) {
+      records.push({ type: 'partitionChange', topicId, changes: changes.slice(start, at) })
+      start = at
       bytes = 0
     }
-    part.push(change)
     bytes += changeBytes
   }
-  if (part.length > 0) yield { type: 'partitionChange', topicId, changes: part }
+  if (start < changes.length) {
+    records.push({ type: 'partitionChange', topicId, changes: changes.slice(start) })
+  }
+  return records
 }
 
 /** Whether the broker leads anything. */
