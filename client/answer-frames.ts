@@ -3,6 +3,7 @@ import { ProtocolError } from '../protocol/bytes/protocol-error.ts'
 const prefixBytes = 4
 /** Up to here a frame gets its whole buffer when it begins; memory that nothing is written to costs nothing yet. */
 const trustedBytesMax = 64 * 1024 * 1024
+const nothing = Buffer.alloc(0)
 
 /**
  * Cuts answers out of a stream of chunks:
@@ -18,7 +19,7 @@ export class AnswerFrames {
   #prefixBytes = 0
   /** Of the frame in progress; -1 while its prefix is not complete. */
   #size = -1
-  #frame: Buffer = Buffer.alloc(0)
+  #frame = nothing
   #position = 0
 
   constructor({ bytesMax }: { readonly bytesMax: number }) {
@@ -72,7 +73,7 @@ export class AnswerFrames {
 
   #handOut(onFrame: (frame: Buffer) => void): void {
     const frame = this.#frame
-    this.#frame = Buffer.alloc(0)
+    this.#frame = nothing
     this.#size = -1
     onFrame(frame)
   }

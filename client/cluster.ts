@@ -291,7 +291,7 @@ export class Cluster {
     const connection = this.#links.get(`${id}/${purpose}`)?.connection
     const address = this.#brokers.get(id)
     if (connection?.open !== true || address === undefined) return undefined
-    return connection.address === `${address.host}:${address.port}` ? connection : undefined
+    return connection.leadsTo(address) ? connection : undefined
   }
 
   /** The broker that takes changes of topics and configurations. */

@@ -33,6 +33,7 @@ const softwareVersion = '0.1.0'
 const unsupportedVersion = 35
 
 interface Pending {
+  readonly correlationId: number
   readonly api: AnyApi
   readonly version: number
   readonly resolve: (response: never) => void
@@ -55,7 +56,8 @@ export class Connection {
   readonly #options: ConnectionOptions
   readonly #socket: Socket
   readonly #frames = new AnswerFrames({ bytesMax: responseBytesMax })
-  readonly #pending = new Map<number, Pending>()
+  /** In the order of the requests, in which brokers answer. */
+  readonly #pending: Pending[] = []
   /** By API key, what the broker speaks. */
   #served: ReadonlyMap<number, VersionRange> = new Map()
   #nextCorrelationId = 0
@@ -109,6 +111,11 @@ export class Connection {
     return this.#closedBy === undefined && !this.#retired
   }
 
+  /** Whether this is the address it was dialled by. */
+  leadsTo({ host, port }: { readonly host: string; readonly port: number }): boolean {
+    return this.#options.host === host && this.#options.port === port
+  }
+
   /** Whether any version is spoken by both sides. */
   serves(api: AnyApi): boolean {
     const served = this.#served.get(api.key)
@@ -148,7 +155,8 @@ export class Connection {
     const answered = new Promise<ResponseOf<A>>((resolve, reject) => {
       const correlationId = this.#write(api, version, request, undefined)
       const deadlineMs = this.#lastUsedMs + timeoutMs
-      this.#pending.set(correlationId, { api, version, resolve, reject, timeoutMs, deadlineMs })
+      const pending = { correlationId, api, version, resolve, reject, timeoutMs, deadlineMs }
+      this.#pending.push(pending)
       if (deadlineMs < this.#timerAtMs) this.#wakeAt(deadlineMs)
     })
     return orAborted(api.name, answered, signal)
@@ -177,7 +185,7 @@ export class Connection {
   /** Takes no further requests, and closes when those on their way are answered. */
   retire(): void {
     this.#retired = true
-    if (this.#pending.size === 0) this.close()
+    if (this.#pending.length === 0) this.close()
   }
 
   /** Sends what is queued, then closes. Requests without an answer are rejected. */
@@ -257,13 +265,14 @@ export class Connection {
 
   #answer(frame: Buffer): void {
     const correlationId = correlationIdOf(frame)
-    const pending = this.#pending.get(correlationId)
+    const at = this.#pending.findIndex((each) => each.correlationId === correlationId)
+    const pending = this.#pending[at]
     if (pending === undefined)
       throw new Error(`an answer to request ${correlationId}, which was not sent`)
     const { response } = decodeResponse(pending.api, versionOfAnswer(pending, frame), frame)
-    this.#pending.delete(correlationId)
+    this.#pending.splice(at, 1)
     pending.resolve(response as never)
-    if (this.#retired && this.#pending.size === 0) this.close()
+    if (this.#retired && this.#pending.length === 0) this.close()
   }
 
   #wakeAt(atMs: number): void {
@@ -272,7 +281,7 @@ export class Connection {
     const { clock, timers } = this.#options.env
     // Somebody waits for what this timer guards: without it the process could end before that is settled.
     this.#timer = timers.after(Math.max(0, atMs - clock.monotonicMs()), () => this.#wake(), {
-      holdsProcess: this.#pending.size > 0,
+      holdsProcess: this.#pending.length > 0,
     })
   }
 
@@ -282,7 +291,7 @@ export class Connection {
     this.#timerAtMs = Infinity
     const nowMs = this.#options.env.clock.monotonicMs()
     let nextMs = Infinity
-    for (const pending of this.#pending.values()) {
+    for (const pending of this.#pending) {
       if (pending.deadlineMs <= nowMs) {
         this.#timedOut(pending.api, pending.timeoutMs)
         return
@@ -296,7 +305,7 @@ export class Connection {
     const { idleMsMax, env } = this.#options
     if (idleMsMax === undefined || this.#closedBy !== undefined) return
     const idleMs = env.clock.monotonicMs() - this.#lastUsedMs
-    if (idleMs >= idleMsMax && this.#pending.size === 0) this.retire()
+    if (idleMs >= idleMsMax && this.#pending.length === 0) this.retire()
     else
       this.#idleTimer = env.timers.after(Math.max(1, idleMsMax - idleMs), () => this.#watchIdle())
   }
@@ -334,8 +343,7 @@ export class Connection {
     this.#closedBy = error
     this.#timer?.cancel()
     this.#idleTimer?.cancel()
-    for (const pending of this.#pending.values()) pending.reject(error)
-    this.#pending.clear()
+    for (const pending of this.#pending.splice(0)) pending.reject(error)
   }
 }
 

@@ -56,6 +56,8 @@ export class ProducerCore implements SenderHost, TopicWriterHost {
   readonly #starved = new Set<TopicWriter>()
   readonly #homeless = new Set<PartitionQueue>()
   readonly #ids: ProducerIdSource
+  /** To be called when this turn of the event loop ends, all of them by one timer. */
+  readonly #afterTurn: (() => void)[] = []
   #wallMs = 0
   #wallUses = 0
   #wallExpires = false
@@ -98,7 +100,7 @@ export class ProducerCore implements SenderHost, TopicWriterHost {
 
   /** Read once a turn, or for a number of records: asking for the time costs as much as writing a small record. */
   wallMs(): number {
-    const { clock, timers } = this.cluster.env
+    const { clock } = this.cluster.env
     if (this.#wallUses > 0) {
       this.#wallUses -= 1
       return this.#wallMs
@@ -107,12 +109,23 @@ export class ProducerCore implements SenderHost, TopicWriterHost {
     this.#wallUses = wallUsesMax
     if (!this.#wallExpires) {
       this.#wallExpires = true
-      timers.soon(() => {
-        this.#wallExpires = false
-        this.#wallUses = 0
-      })
+      this.afterTurn(this.#wallExpired)
     }
     return this.#wallMs
+  }
+
+  readonly #wallExpired = (): void => {
+    this.#wallExpires = false
+    this.#wallUses = 0
+  }
+
+  afterTurn(callback: () => void): void {
+    this.#afterTurn.push(callback)
+    if (this.#afterTurn.length === 1) this.cluster.env.timers.soon(this.#turnEnds)
+  }
+
+  readonly #turnEnds = (): void => {
+    for (const callback of this.#afterTurn.splice(0)) callback()
   }
 
   /** Sends what is there without waiting for more. */

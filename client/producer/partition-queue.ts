@@ -81,13 +81,12 @@ export class PartitionQueue {
   /** Gives a batch that goes now its sequence. `fresh` is the newest id of the producer. */
   identify(batch: ProducerBatch, fresh: ProducerId): void {
     this.#renew(fresh)
-    const identity = this.#identity ?? fresh
+    const { producerId, producerEpoch } = this.#identity ?? fresh
     if (batch.baseSequence < 0) {
       batch.baseSequence = this.#nextSequence
       this.#nextSequence = sequenceAfter(this.#nextSequence, batch.recordCount)
     }
-    const { baseSequence } = batch
-    batch.seal({ ...identity, baseSequence })
+    batch.seal({ producerId, producerEpoch, baseSequence: batch.baseSequence })
   }
 
   #renew(fresh: ProducerId): void {

@@ -1,5 +1,5 @@
 import type { Timer } from '../../base/env.ts'
-import { zeroUuid } from '../../base/uuid.ts'
+import { zeroUuid, type Uuid } from '../../base/uuid.ts'
 import { Produce } from '../../protocol/messages/produce.ts'
 import type { RequestInputOf, ResponseOf } from '../../protocol/schema/api.ts'
 import type { Cluster } from '../cluster.ts'
@@ -23,12 +23,16 @@ export type ProduceAnswer = ResponseOf<typeof Produce>
 export interface Shipment {
   readonly queue: PartitionQueue
   readonly batch: ProducerBatch
+  /** By which it was sent, where brokers have ids; it may have another one when the answer comes. */
+  readonly topicId: Uuid
 }
 
 /** What a sender needs of the producer it belongs to. */
 export interface SenderHost {
   readonly cluster: Cluster
   readonly settings: ProducerSettings
+  /** Calls back when this turn of the event loop ends. */
+  afterTurn(callback: () => void): void
   /** Whether the partition is still led by this broker; if not, the host has taken it elsewhere. */
   routedTo(queue: PartitionQueue, broker: number): boolean
   /** Closes the open batch. */
@@ -84,10 +88,12 @@ export class Sender {
   drainSoon(): void {
     if (this.#soon) return
     this.#soon = true
-    this.#host.cluster.env.timers.soon(() => {
-      this.#soon = false
-      this.drain()
-    })
+    this.#host.afterTurn(this.#turnEnds)
+  }
+
+  readonly #turnEnds = (): void => {
+    this.#soon = false
+    this.drain()
   }
 
   stop(): void {
@@ -123,7 +129,7 @@ export class Sender {
       if (!queue.hasWork) this.#queues.delete(queue)
       if (batch === undefined) continue
       bytes += batch.bytes.length + batchOverheadBytes
-      shipments.push({ queue, batch })
+      shipments.push({ queue, batch, topicId: queue.topicId })
     }
     for (const { queue, batch } of shipments) {
       queue.sent(batch, this.#broker)
@@ -160,15 +166,16 @@ export class Sender {
 
   #ship(connection: Connection, shipments: readonly Shipment[]): void {
     const { acks, requestTimeoutMs } = this.#host.settings
-    const ids = topicIdsOf(shipments)
-    const request = requestOf(shipments, ids, acks, requestTimeoutMs)
+    // Brokers before 2.8 have no ids.
+    const byId = shipments.every(({ topicId }) => topicId !== zeroUuid)
+    const request = requestOf(shipments, acks, requestTimeoutMs)
     const lost = (error: KafkaError): void => {
       for (const shipment of shipments) this.#host.lost(shipment, error)
       this.#returned()
     }
     this.#inFlight += 1
     try {
-      const newest = ids === undefined ? lastVersionByName : undefined
+      const newest = byId ? undefined : lastVersionByName
       const version = connection.versionOf(Produce, newest)
       if (acks === 0) {
         connection.post(Produce, version, request, () => {
@@ -177,10 +184,9 @@ export class Sender {
         })
         return
       }
-      const byId = version > lastVersionByName ? ids : undefined
       connection
         .send(Produce, version, request, { timeoutMs: requestTimeoutMs })
-        .then((response) => this.#answered(connection, shipments, response, byId), lost)
+        .then((response) => this.#answered(connection, shipments, response, version), lost)
         .catch(rethrow)
     } catch (error) {
       if (!(error instanceof KafkaError)) throw error
@@ -193,14 +199,18 @@ export class Sender {
     connection: Connection,
     shipments: readonly Shipment[],
     response: ProduceAnswer,
-    ids: ReadonlyMap<string, string> | undefined,
+    version: number,
   ): void {
     if (response.throttleTimeMs > 0) this.#pausedUntilMs = this.#nowMs() + response.throttleTimeMs
     for (const shipment of shipments) {
+      const { topicId } = shipment
       const { topic, index } = shipment.queue
-      const topicId = ids?.get(topic)
       const answer = response.responses
-        .find((each) => (topicId === undefined ? each.name === topic : each.topicId === topicId))
+        .find(
+          version > lastVersionByName
+            ? (each) => each.topicId === topicId
+            : (each) => each.name === topic,
+        )
         ?.partitionResponses.find((each) => each.index === index)
       if (answer === undefined) {
         const message = `${connection.address} did not say what became of a batch`
@@ -262,35 +272,34 @@ export class Sender {
   }
 }
 
-/** By name; undefined when one of them has none, as with brokers before 2.8. */
-function topicIdsOf(shipments: readonly Shipment[]): ReadonlyMap<string, string> | undefined {
-  const ids = new Map<string, string>()
-  for (const { queue } of shipments) {
-    if (queue.topicId === zeroUuid) return undefined
-    ids.set(queue.topic, queue.topicId)
-  }
-  return ids
+interface TopicData {
+  readonly name: string
+  readonly topicId: Uuid
+  readonly partitionData: { readonly index: number; readonly records: Buffer }[]
 }
 
+/** The version decides whether topics go by name or by id. */
 function requestOf(
   shipments: readonly Shipment[],
-  ids: ReadonlyMap<string, string> | undefined,
   acks: number,
   timeoutMs: number,
 ): RequestInputOf<typeof Produce> {
-  const topics = new Map<string, { index: number; records: Buffer }[]>()
-  for (const { queue, batch } of shipments) {
-    const partitions = topics.get(queue.topic) ?? []
-    topics.set(queue.topic, partitions)
-    partitions.push({ index: queue.index, records: batch.bytes })
+  const topicData: TopicData[] = []
+  // Most requests have a single topic, for which no map is needed.
+  let last: TopicData | undefined
+  let byName: Map<string, TopicData> | undefined
+  for (const { queue, batch, topicId } of shipments) {
+    const { topic: name, index } = queue
+    if (last !== undefined && last.name !== name) {
+      byName ??= new Map([[last.name, last]])
+      last = byName.get(name)
+    }
+    if (last === undefined) {
+      last = { name, topicId, partitionData: [] }
+      byName?.set(name, last)
+      topicData.push(last)
+    }
+    last.partitionData.push({ index, records: batch.bytes })
   }
-  return {
-    acks,
-    timeoutMs,
-    topicData: [...topics].map(([name, partitionData]) => ({
-      name,
-      topicId: ids?.get(name) ?? zeroUuid,
-      partitionData,
-    })),
-  }
+  return { acks, timeoutMs, topicData }
 }
