@@ -20,7 +20,7 @@ import type { LogSegments } from './log-segments.ts'
 import { relativeOffsetMax } from './offset-index.ts'
 import { markerOf, replayBatch } from './producer-replay.ts'
 import type { ProducerCheck } from './producer-state.ts'
-import { splitReplicaBatches } from './replica-batches.ts'
+import { splitReplicaBatches, startOfFirstBatch } from './replica-batches.ts'
 
 export interface WrittenLog {
   readonly owner: {
@@ -28,6 +28,9 @@ export interface WrittenLog {
     readonly config: LogConfig
     readonly logStartOffset: number
     readonly nextOffset: number
+    /** Drops everything, and goes on at `offset`. Throws `StorageError`. */
+    restartAt(offset: number): void
+    deleteRecords(offset: number): void
   }
   readonly segments: LogSegments
   readonly derived: DerivedState
@@ -56,7 +59,7 @@ export class LogWriter {
   /** Throws `StorageError`; then nothing was appended. */
   append(batch: Buffer, options: AppendOptions): AppendResult {
     return options.origin === 'replica'
-      ? this.#appendFromLeader(batch)
+      ? this.#appendFromLeader(batch, options.leaderEpoch)
       : this.#appendOne(batch, options.origin, options.leaderEpoch)
   }
 
@@ -87,11 +90,18 @@ export class LogWriter {
     })
   }
 
-  #appendFromLeader(bytes: Buffer): AppendResult {
-    const headers = splitReplicaBatches(bytes, this.#log.owner.nextOffset)
+  #appendFromLeader(bytes: Buffer, leaderEpoch: number): AppendResult {
+    const { owner } = this.#log
+    const { nextOffset: offset, logStartOffset } = owner
+    const start = offset === logStartOffset ? startOfFirstBatch(bytes, offset) : undefined
+    const nextOffset = start ?? offset
+    const headers = splitReplicaBatches(bytes, { nextOffset, leaderEpoch })
     if ('error' in headers) return this.#refuseBatch(headers)
-    const baseOffset = headers[0]?.baseOffset ?? this.#log.owner.nextOffset
+    const baseOffset = headers[0]?.baseOffset ?? nextOffset
+    const isRestart = start !== undefined && headers.length > 0
+    if (isRestart) owner.restartAt(start)
     this.#write(bytes, headers)
+    if (isRestart) owner.deleteRecords(logStartOffset)
     return this.#appended(baseOffset, this.#log.owner.nextOffset, {
       logAppendTimeMs: -1,
       duplicate: false,

@@ -71,8 +71,6 @@ export class PartitionLog implements SegmentOwner {
   #bytesSinceCheckpoint = 0
   /** When the oldest unsynced batch came, monotonic; undefined when all is synced. */
   #dirtySinceMs: number | undefined
-  /** Goes up with every cut, so that a checkpoint notices one that came while it waited. */
-  #cuts = 0
   #failure: StorageError | undefined
   #isClosed = false
 
@@ -303,13 +301,13 @@ export class PartitionLog implements SegmentOwner {
    * Rejects with `StorageError`.
    */
   async checkpoint(): Promise<void> {
-    const cuts = this.#cuts
+    const { cutCount } = this.swap
     const offset = this.#nextOffset
     const captured = this.#derived.captureProducers()
     this.#bytesSinceCheckpoint = 0
     await this.flush()
     // re-check: awaited
-    if (this.#isClosed || this.#failure !== undefined || cuts !== this.#cuts) return
+    if (this.#isClosed || this.#failure !== undefined || cutCount !== this.swap.cutCount) return
     this.#files.saveIndexes()
     if (captured !== undefined) this.#derived.writeSnapshot(captured)
     this.#derived.removeStaleSnapshots((border) => this.#files.isBorder(border))
@@ -433,7 +431,6 @@ export class PartitionLog implements SegmentOwner {
 
   #cut(offset: number, { leavesNothing }: { readonly leavesNothing: boolean }): void {
     this.swap.settleNow()
-    this.#cuts++
     this.#lowerRecoveryPoint(offset)
     this.#reader.forget()
     this.#nextOffset = leavesNothing ? offset : this.#files.truncate(offset)
@@ -448,6 +445,7 @@ export class PartitionLog implements SegmentOwner {
     this.#flusher.truncate(this.#nextOffset)
     this.#markDirty()
     this.#events.logStartMoved(this)
+    this.swap.cutAt(this.#nextOffset)
   }
 
   /** Whole batches were written behind the last. */

@@ -7,6 +7,7 @@
  */
 import { assert } from '../../base/assert.ts'
 import { isDiskFull, StorageError } from '../../base/env.ts'
+import { lowerCleaned } from './cleaner/cleaned-offsets.ts'
 import type { DerivedState } from './derived-state.ts'
 import type { LogFiles } from './log-files.ts'
 import { cleanedSuffix, segmentFileName, swapFileName } from './layout.ts'
@@ -18,6 +19,8 @@ import { Segment, type SegmentOwner } from './segment.ts'
 const removalDelayMsMax = 1000
 
 export interface SwappedLog extends SegmentOwner {
+  readonly topic: string
+  readonly partition: number
   /** Neither closed nor failed. */
   readonly isUsable: boolean
   /** The disk can't be trusted any more. */
@@ -33,6 +36,8 @@ export class SegmentSwap {
   readonly #derived: DerivedState
   #stage: Stage = 'over'
   #notePath = ''
+  #cutOffset = Infinity
+  #cutCount = 0
 
   constructor(log: SwappedLog, files: LogFiles, derived: DerivedState) {
     this.#log = log
@@ -80,6 +85,28 @@ export class SegmentSwap {
     if (stage === 'swapped') disk.syncDirectoryNow(path)
     disk.remove(this.#notePath)
     disk.syncDirectoryNow(path)
+  }
+
+  /** From here on nothing counts as cleaned any more. Infinity: the log was not cut since the cleaner came by. */
+  get cutOffset(): number {
+    return this.#cutOffset
+  }
+
+  /** Goes up with every cut, so that whoever waited notices one that came meanwhile. */
+  get cutCount(): number {
+    return this.#cutCount
+  }
+
+  /** The log was cut at `offset`: what comes there from now on was never cleaned. Blocks. Throws `StorageError`. */
+  cutAt(offset: number): void {
+    this.#cutOffset = Math.min(this.#cutOffset, offset)
+    this.#cutCount += 1
+    lowerCleaned(this.#log, offset)
+  }
+
+  /** The cleaner has noted anew how far it came. */
+  cleaned(): void {
+    this.#cutOffset = Infinity
   }
 
   /** Steps 1 and 2. False: the log has changed meanwhile. */

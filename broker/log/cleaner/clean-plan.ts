@@ -14,6 +14,8 @@ export interface CleanPlan {
   readonly dirtyRatio: number
   /** Records have waited for longer than max.compaction.lag.ms. */
   readonly isOverdue: boolean
+  /** How often the log had been cut. */
+  readonly cutCount: number
 }
 
 export interface PlanInput {
@@ -56,7 +58,8 @@ export function planCleaning(input: PlanInput): CleanPlan | undefined {
   const dirtyRatio = dirtyBytes / bytes
   const isOverdue = oldestMs < overdueMs
   if (!isOverdue && dirtyRatio <= config.minCleanableDirtyRatio) return undefined
-  return { log, firstDirtyOffset, segments, endOffset, dirtyBytes, dirtyRatio, isOverdue }
+  const { cutCount } = log.swap
+  return { log, firstDirtyOffset, segments, endOffset, dirtyBytes, dirtyRatio, isOverdue, cutCount }
 }
 
 /** Neither the active segment, nor what is not decided or not safely on disk, nor what is too young. */

@@ -1,21 +1,26 @@
 /**
- * Up to where the logs of one directory are clean: Kafka's file `cleaner-offset-checkpoint`. It is a hint: a lower offset
- * costs work, a higher one leaves duplicates for longer, neither loses a record.
+ * Up to where the logs of one directory are clean: Kafka's file `cleaner-offset-checkpoint`. A lower offset
+ * costs work only, a higher one must not be.
  */
-import type { Disk } from '../../../base/env.ts'
-import { publish, publishNow } from '../../../base/publish.ts'
+import { StorageError, type Disk } from '../../../base/env.ts'
+import { publish } from '../../../base/publish.ts'
 import type { Uuid } from '../../../base/uuid.ts'
-import { partitionDirectoryName, type TopicPartition } from '../layout.ts'
+import { partitionDirectoryName } from '../layout.ts'
 import { decodeOffsetCheckpoint, encodeOffsetCheckpoint } from '../offset-checkpoint.ts'
 import type { PartitionLog } from '../partition-log.ts'
+import { cleanerCheckpointFileName } from './cleaned-offsets.ts'
 
-const cleanerCheckpointFileName = 'cleaner-offset-checkpoint'
+/** To write the file, while others change it. */
+const attemptsMax = 5
+
+export { forgetCleaned } from './cleaned-offsets.ts'
 
 interface Entry {
   readonly topic: string
   readonly partition: number
   readonly offset: number
   readonly topicId: Uuid
+  readonly log: PartitionLog
 }
 
 export class CleanerCheckpoints {
@@ -45,7 +50,7 @@ export class CleanerCheckpoints {
   /** Undefined: the log was never cleaned. */
   get(log: PartitionLog): number | undefined {
     const entry = this.#entries?.get(nameOf(log))
-    return entry?.topicId === log.topicId ? entry.offset : undefined
+    return entry?.topicId === log.topicId ? offsetOf(entry) : undefined
   }
 
   /** Rejects with `StorageError`. */
@@ -56,37 +61,44 @@ export class CleanerCheckpoints {
     )
     this.#entries = new Map(entries.map((entry) => [nameOf(entry), entry]))
     this.#entries.set(nameOf(log), entryOf(log, offset))
+    log.swap.cleaned()
     const previous = this.#publishing
     const run = async (): Promise<void> => {
       await previous.catch(() => undefined)
-      const text = encodeOffsetCheckpoint(this.#entries?.values() ?? [])
-      await publish(this.#disk, this.#path, Buffer.from(text))
+      await this.#publish()
     }
     this.#publishing = run()
     await this.#publishing
   }
+
+  /** Again where a log was cut meanwhile, which changed the file itself, and took the temporary file's name away. */
+  async #publish(): Promise<void> {
+    for (let attempt = 1; ; attempt++) {
+      const text = this.#encode()
+      try {
+        await publish(this.#disk, this.#path, Buffer.from(text))
+        // re-check: awaited
+        if (this.#encode() === text) return
+      } catch (error) {
+        const isTaken = error instanceof StorageError && error.code === 'ENOENT'
+        if (!isTaken || attempt === attemptsMax) throw error
+      }
+    }
+  }
+
+  #encode(): string {
+    const entries = [...(this.#entries?.values() ?? [])]
+    return encodeOffsetCheckpoint(entries.map((entry) => ({ ...entry, offset: offsetOf(entry) })))
+  }
 }
 
-/**
- * Before a partition of that name is made: the file must not speak of an earlier one. Duplicates among the first records
- * of the new one would be taken for cleaned, and outlive the tombstones behind them. Blocks. Throws `StorageError`.
- */
-export function forgetCleaned(
-  disk: Disk,
-  path: string,
-  { topic, partition }: TopicPartition,
-): void {
-  const file = `${path}/${cleanerCheckpointFileName}`
-  const text = disk.readFile(file)?.toString('latin1')
-  if (text?.includes(`\n${topic} ${partition} `) !== true) return
-  const others = (decodeOffsetCheckpoint(text) ?? []).filter(
-    (entry) => entry.topic !== topic || entry.partition !== partition,
-  )
-  publishNow(disk, file, Buffer.from(encodeOffsetCheckpoint(others)))
+function offsetOf({ offset, log }: Entry): number {
+  return Math.min(offset, log.swap.cutOffset)
 }
 
-function entryOf({ topic, partition, topicId }: PartitionLog, offset: number): Entry {
-  return { topic, partition, offset, topicId }
+function entryOf(log: PartitionLog, offset: number): Entry {
+  const { topic, partition, topicId } = log
+  return { topic, partition, offset, topicId, log }
 }
 
 function nameOf({ topic, partition }: { topic: string; partition: number }): string {

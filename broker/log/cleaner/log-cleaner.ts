@@ -174,6 +174,7 @@ export class LogCleaner {
       if (cleaning.isCancelled) return
       const stats = await runner.run(job, (group) => this.#replace(plan, group, cleaning), cleaning)
       this.#checkProgress(plan, stats)
+      if (log.swap.cutCount !== plan.cutCount) throw new CleaningCancelledError('The log was cut')
       await this.#checkpointsOf(log).set(log, stats.cleanedTo, this.#neighbours(log, logs()))
       this.#failed.delete(log)
       const ms = Math.round(env.clock.monotonicMs() - startedMs)

@@ -1,0 +1,125 @@
+// What a follower asks of its log: verbatim appends, cuts, and starting over.
+import t from 'tap'
+import type { LogConfig } from '../../../broker/log/log-config.ts'
+import { patchBatch } from '../../../protocol/records/batch.ts'
+import { newCleaner, put, recordsIn as pairsIn } from './cleaner/cleaner-support.ts'
+import { append, batch, machine, numbered, open, readAll, take, topicId } from './log-support.ts'
+import type { PartitionLog } from '../../../broker/log/partition-log.ts'
+
+function fetched(leader: PartitionLog, offset: number): Buffer {
+  const offsetMax = leader.nextOffset
+  const read = leader.read(offset, { bytesMax: 1 << 20, atLeastOneBatch: true, offsetMax })
+  if (!read.ok || read.payload === undefined) throw new Error('unreadable')
+  return take(read.payload)
+}
+
+t.test('replica log: a log start within a batch is taken over with the whole batch', async (t) => {
+  const m = machine()
+  const logs = await open(m, { config: { segmentBytes: 1500 } })
+  const leader = logs.create('leader', topicId, 0)
+  const follower = logs.create('follower', topicId, 0)
+  for (let index = 0; index < 40; index++) append(leader, numbered(10, index * 10))
+  leader.deleteRecords(205)
+  append(follower, numbered(7))
+  follower.restartAt(leader.logStartOffset)
+  t.match(follower, { nextOffset: 205, logStartOffset: 205 })
+  t.equal(follower.leaderEpochs.latest, undefined)
+  while (follower.nextOffset < leader.nextOffset) {
+    const bytes = fetched(leader, follower.nextOffset)
+    t.match(follower.append(bytes, { origin: 'replica', leaderEpoch: 5 }), { ok: true })
+  }
+  t.match(follower, { nextOffset: 400, logStartOffset: 205 })
+  t.same(readAll(follower), readAll(leader))
+  t.match(follower.leaderEpochs.entries, [{ epoch: 5, startOffset: 205 }])
+  await m.simulation.until(follower.flush())
+  t.equal(follower.durableOffset, 400)
+  await m.simulation.until(logs.close())
+  const again = await open(m, { config: { segmentBytes: 1500 } })
+  t.same(readAll(again.get('follower', 0)!), readAll(again.get('leader', 0)!))
+  await m.simulation.until(again.close())
+})
+
+t.test('replica log: a batch before the log that is not empty is refused', async (t) => {
+  const m = machine()
+  const logs = await open(m)
+  const leader = logs.create('leader', topicId, 0)
+  const follower = logs.create('follower', topicId, 0)
+  append(leader, numbered(10))
+  append(follower, numbered(5))
+  const options = { origin: 'replica', leaderEpoch: 5 } as const
+  t.match(follower.append(fetched(leader, 5), options), { ok: false })
+  follower.deleteRecords(5)
+  t.match(follower.append(fetched(leader, 5), options), { ok: true, nextOffset: 10 })
+  t.match(follower, { logStartOffset: 5, nextOffset: 10 })
+  t.match(follower.append(Buffer.alloc(70), options), { ok: false })
+  t.match(follower.append(Buffer.alloc(10), options), { ok: true, nextOffset: 10 })
+  await m.simulation.until(logs.close())
+})
+
+t.test('replica log: what is of a later epoch than the one fetched in is left out', async (t) => {
+  const m = machine()
+  const logs = await open(m)
+  const follower = logs.create('follower', topicId, 0)
+  const batches = [batch(['a', 'b']), batch(['c']), batch(['d'])]
+  for (const [index, bytes] of batches.entries())
+    patchBatch(bytes, 0, index === 0 ? 0 : index + 1, [4, 5, 6][index] ?? 0)
+  const bytes = Buffer.concat(batches)
+  t.match(follower.append(bytes, { origin: 'replica', leaderEpoch: 5 }), {
+    ok: true,
+    nextOffset: 3,
+  })
+  t.match(follower.leaderEpochs.entries, [
+    { epoch: 4, startOffset: 0 },
+    { epoch: 5, startOffset: 2 },
+  ])
+  await m.simulation.until(logs.close())
+})
+
+const compacted: Partial<LogConfig> = {
+  cleanupPolicy: { compact: true, delete: false },
+  minCleanableDirtyRatio: 0,
+}
+
+t.test('replica log: what comes behind a cut was never cleaned', async (t) => {
+  const m = machine()
+  const logs = await open(m, { config: compacted })
+  const log = logs.create('topic', topicId, 0)
+  const other = logs.create('other', topicId, 0)
+  const cleaner = newCleaner(m, logs)
+  const clean = async (): Promise<void> => {
+    for (const each of [log, other]) each.roll()
+    await m.simulation.until(logs.checkpoint())
+    while (await m.simulation.until(cleaner.cleanDirtiest()));
+  }
+  const checkpoint = (): string | undefined =>
+    m.env.disk.readFile('/data/cleaner-offset-checkpoint')?.toString()
+  for (const each of [log, other])
+    put(each, [
+      { key: 'a', value: '1' },
+      { key: 'a', value: '2' },
+      { key: 'b', value: '1' },
+    ])
+  put(log, [{ key: 'c', value: '1' }])
+  await clean()
+  t.match(checkpoint(), /topic 0 4/)
+  t.match(checkpoint(), /other 0 3/)
+  log.truncateTo(3)
+  t.match(checkpoint(), /topic 0 3/, 'on disk at once')
+  t.match(checkpoint(), /other 0 3/)
+  log.truncateTo(0)
+  t.match(checkpoint(), /topic 0 0/)
+  put(log, [
+    { key: 'a', value: '7' },
+    { key: 'a', value: '8' },
+  ])
+  put(log, [{ key: 'd', value: '9' }])
+  put(log, [{ key: 'd', value: '10' }])
+  put(log, [{ key: 'd', value: '11' }])
+  await clean()
+  t.strictSame(
+    pairsIn(log).map(({ offset, value }) => `${offset}=${value}`),
+    ['1=8', '4=11'],
+  )
+  t.match(checkpoint(), /topic 0 5/)
+  await m.simulation.until(logs.close())
+})
