@@ -11,6 +11,7 @@ import {
 } from '../broker/config.ts'
 import { Controller } from './controller.ts'
 import type { ControllerServer } from './controller-server.ts'
+import type { Candidacy, WriterState } from './metadata-writer.ts'
 import type { EtcdOptions } from './store/etcd.ts'
 import type { MetadataStore } from './store/metadata-store.ts'
 
@@ -33,6 +34,9 @@ export class ControllerError extends Error {
     this.code = code
   }
 }
+
+/** Longer than any failover of etcd that was measured. */
+const candidacy: Candidacy = { silenceMs: 4_000, pollMs: 300 }
 
 interface Parts {
   readonly controller: Controller
@@ -105,14 +109,36 @@ async function open(
     config,
     schema: configSchema,
     logger,
-    ...(server === undefined ? {} : { sessions: sessionsOf(config, isBroker) }),
-    onFenced: (reason) => {
-      server?.standBy(null)
-      failed(new ControllerError('FENCED', reason))
-    },
+    sessions: sessionsOf(config, isBroker),
+    ...candidacyOf(config, server),
+    onFenced: (reason) => failed(new ControllerError('FENCED', reason)),
   })
-  server?.serve(controller)
+  if (server !== undefined) follow(controller, server)
   return { controller, server, lock }
+}
+
+/** In a store that other controllers share it waits for its turn. */
+function candidacyOf(
+  config: BrokerConfig,
+  server: ControllerServer | undefined,
+): { candidacy?: Candidacy; endpoints?: readonly string[] } {
+  if (server === undefined || etcdEndpoints(config.metadataStore) === undefined) return {}
+  const { host = '' } = controllerListenerOf(config) ?? {}
+  // Nobody can be sent to all addresses of a machine.
+  if (host === '0.0.0.0' || host === '::') return { candidacy }
+  const place = `${host.includes(':') ? `[${host}]` : host}:${server.port}`
+  return { candidacy, endpoints: [place] }
+}
+
+/** Brokers are served while the controller reigns, and while it has lost its store: nobody else can reign then. */
+function follow(controller: Controller, server: ControllerServer): void {
+  const hint = (): string | null => controller.leader?.endpoints[0] ?? null
+  const apply = (state: WriterState): void => {
+    if (state === 'reigning' || state === 'suspended') server.serve(controller)
+    else server.standBy(hint)
+  }
+  controller.subscribeState(apply)
+  apply(controller.state)
 }
 
 function sessionsOf(
