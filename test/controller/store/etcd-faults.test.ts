@@ -16,6 +16,7 @@ import {
 } from '../../support/etcd.ts'
 
 const env = createRealEnv()
+const noBytes = Buffer.alloc(0)
 const skip = hasEtcd ? false : 'there is no etcd here'
 const put = (key: string, value: string | Buffer = 'x'): StoreOperation => ({
   kind: 'put',
@@ -48,9 +49,10 @@ t.test('etcd: operations that overlap are made disjoint, as it wants them', asyn
   const range = (from: string, to: string): StoreOperation => ({ kind: 'removeRange', from, to })
   const shown = (operations: readonly StoreOperation[]): string[] =>
     etcdOperations(operations).map((operation) => {
-      if ('request_put' in operation) return `put ${Buffer.from(operation.request_put.key)}`
+      const text = (bytes: Uint8Array = noBytes): string => Buffer.from(bytes).toString()
+      if ('request_put' in operation) return `put ${text(operation.request_put.key)}`
       const { key, range_end: end } = operation.request_delete_range
-      return `remove ${Buffer.from(key)}..${Buffer.from(end ?? '')}`.replaceAll('\0', '+')
+      return `remove ${text(key)}..${text(end)}`.replaceAll('\0', '+')
     })
   t.same(shown([range('a', 'd'), put('b')]), ['remove a..b', 'remove b+..d', 'put b'])
   t.same(shown([put('b'), range('a', 'd')]), ['remove a..d'])

@@ -1,0 +1,20 @@
+/** Each kind of fault of controllers on etcd once or twice. Closing runs use the program with a larger number. */
+import { join } from 'node:path'
+import t from 'tap'
+import { run } from '../clients/processes.ts'
+import { hasEtcd } from '../support/etcd.ts'
+
+const faults = process.env['CONTROLLER_FAULTS'] ?? '14'
+const skip = hasEtcd ? false : 'there is no etcd here'
+
+t.setTimeout(900_000)
+await t.test(
+  `controllers on etcd: ${faults} faults lose and double nothing`,
+  { skip },
+  async (t) => {
+    const path = join(import.meta.dirname, 'controller-etcd.js')
+    const { stdout } = await run(process.execPath, [path, faults], { timeoutMs: 800_000 })
+    t.comment(stdout)
+    t.pass()
+  },
+)
