@@ -1,5 +1,6 @@
-import type { Timer, Timers } from '../../base/env.ts'
+import type { Env, Timer } from '../../base/env.ts'
 import type { Partition } from '../replica/partition.ts'
+import { Deadlines } from './deadlines.ts'
 import { releaseRead, type FetchRead } from './fetch-read.ts'
 import type { RequestConnection } from './handler.ts'
 
@@ -9,6 +10,8 @@ export interface DelayedFetchOptions {
   /** What the first look gave: too little. */
   readonly first: FetchRead
   readonly partitions: readonly Partition[]
+  /** Consumers wait for what is committed, followers for what is written. */
+  readonly what: 'committed' | 'written'
 }
 
 /**
@@ -30,15 +33,17 @@ export class DelayedFetch {
 
   /** Undefined when the client left. */
   wait(
-    timers: Timers,
+    env: Pick<Env, 'clock' | 'timers'>,
     maxWaitMs: number,
     connection: RequestConnection,
   ): Promise<FetchRead | undefined> {
     const promise = new Promise<FetchRead | undefined>((resolve) => {
       this.#resolve = resolve
     })
-    this.#timer = timers.after(maxWaitMs, () => this.#finish(this.#options.read()))
-    this.#unwatch = this.#options.partitions.map((partition) => partition.watch(() => this.#wake()))
+    this.#timer = Deadlines.of(env).after(maxWaitMs, () => this.#finish(this.#options.read()))
+    const { partitions, what } = this.#options
+    const wake = (): void => this.#wake()
+    this.#unwatch = partitions.map((partition) => partition.watch(wake, what))
     this.#unwatch.push(connection.onClosed(() => this.#finish(undefined)))
     return promise
   }

@@ -1,7 +1,10 @@
 import type { Payload } from '../../base/payload.ts'
 import { errors, type ErrorInfo } from '../../protocol/errors.ts'
+import type { EpochEnd } from '../log/leader-epochs.ts'
 import type { PartitionLog } from '../log/partition-log.ts'
+import { closestReplica } from '../replica/closest-replica.ts'
 import type { Partition } from '../replica/partition.ts'
+import { endOfEpoch } from '../replica/truncation.ts'
 import type { FetchPartition } from './fetch-session.ts'
 import type { BrokerServices } from './handler.ts'
 import { orStorageFailure } from './storage-failure.ts'
@@ -23,22 +26,37 @@ export interface PartitionAnswer {
   readonly leaderEpoch: number
   readonly divergingEpoch: { readonly epoch: number; readonly endOffset: number } | undefined
   readonly abortedTransactions: { producerId: number; firstOffset: number }[] | null
+  /** Where the consumer should read instead; -1: here. */
+  readonly preferredReadReplica: number
   readonly payload: Payload | undefined
 }
 
 export interface FetchLimits {
   readonly bytesMax: number
-  readonly readCommitted: boolean
   readonly usesTopicIds: boolean
+  readonly reader: Reader
 }
 
+export type Reader =
+  | {
+      readonly kind: 'consumer'
+      readonly readCommitted: boolean
+      /** Of the consumer, if it is to be sent to a replica near to it; '': it is not. */
+      readonly rack: string
+      /** Older ones don't understand that an answer comes from a follower; nor do they send a rack (v11). */
+      readonly leaderOnly: boolean
+    }
+  /** It may read all there is. `brokerEpoch` -1: it did not say. */
+  | { readonly kind: 'follower'; readonly brokerId: number; readonly brokerEpoch: number }
+
 const unknownOffset = -1
+const nobody = -1
 
 /** The partition that a fetch names, or why it can't be read here. */
 export function findPartition(
   broker: BrokerServices,
   wanted: FetchPartition,
-  usesTopicIds: boolean,
+  { usesTopicIds, reader }: Pick<FetchLimits, 'usesTopicIds' | 'reader'>,
 ): Partition | ErrorInfo {
   const topic = usesTopicIds
     ? broker.image.topicsById.get(wanted.topicId)
@@ -46,36 +64,49 @@ export function findPartition(
   if (topic === undefined) {
     return usesTopicIds ? errors.unknownTopicId : errors.unknownTopicOrPartition
   }
-  const partition = broker.partitions.get(topic.name, wanted.partition)
-  if (partition !== undefined) return partition
-  return broker.partitions.whyMissing(topic.name, wanted.partition)
+  const { currentLeaderEpoch } = wanted
+  const leaderOnly = reader.kind === 'follower' || reader.leaderOnly
+  const partition = broker.partitions.find(topic.name, wanted.partition, {
+    currentLeaderEpoch,
+    leaderOnly,
+  })
+  if ('code' in partition) return partition
+  if (reader.kind === 'consumer')
+    return partition.mayBeDeposed ? errors.notLeaderOrFollower : partition
+  if (partition.leadership?.follower(reader.brokerId) !== undefined) return partition
+  // A reassignment that this broker has not heard of yet; Kafka's follower then tries again.
+  return currentLeaderEpoch >= 0 ? errors.unknownLeaderEpoch : errors.notLeaderOrFollower
 }
 
 /**
  * Reads what there is, in the order of `partitions`, until the bytes are used up. The first batch of the
  * first partition with data is given even when it is larger than every limit, else a client with a small
- * limit would never get on (KIP-74).
+ * limit would never get on (KIP-74). `isFirst`: the request has just come, so a follower has what it asks behind.
  */
 export function readPartitions(
   broker: BrokerServices,
   partitions: Iterable<FetchPartition>,
-  limits: FetchLimits,
+  { limits, isFirst }: { readonly limits: FetchLimits; readonly isFirst: boolean },
 ): FetchRead {
+  const nowMs = broker.env.clock.monotonicMs()
   const answers: PartitionAnswer[] = []
   let bytes = 0
   let urgent = false
   for (const wanted of partitions) {
-    const partition = findPartition(broker, wanted, limits.usesTopicIds)
+    const partition = findPartition(broker, wanted, limits)
     const answer =
       'code' in partition
         ? refused(wanted, partition)
         : orStorageFailure(
             broker,
-            () => readOne(partition, wanted, limits, bytes),
+            () => {
+              const pass = { limits, bytesBefore: bytes, followerMs: isFirst ? nowMs : undefined }
+              return readOne(broker, partition, wanted, pass)
+            },
             (error) => refused(wanted, error),
           )
     bytes += answer.payload?.byteLength ?? 0
-    urgent ||= answer.error !== errors.none || answer.divergingEpoch !== undefined
+    urgent ||= mustBeToldNow(answer)
     answers.push(answer)
   }
   return { answers, bytes, urgent }
@@ -85,22 +116,51 @@ export function releaseRead(read: FetchRead): void {
   for (const answer of read.answers) answer.payload?.release()
 }
 
+function mustBeToldNow({ error, divergingEpoch, preferredReadReplica }: PartitionAnswer): boolean {
+  return error !== errors.none || divergingEpoch !== undefined || preferredReadReplica !== nobody
+}
+
+interface Pass {
+  readonly limits: FetchLimits
+  readonly bytesBefore: number
+  /** When the request of a follower came; undefined: it has been counted. */
+  readonly followerMs: number | undefined
+}
+
 function readOne(
+  broker: BrokerServices,
   partition: Partition,
   wanted: FetchPartition,
-  limits: FetchLimits,
-  bytesBefore: number,
+  { limits, bytesBefore, followerMs }: Pass,
 ): PartitionAnswer {
-  const epochError = partition.checkLeaderEpoch(wanted.currentLeaderEpoch)
-  if (epochError !== undefined) return refused(wanted, epochError, partition)
-  const { log, highWatermark, lastStableOffset } = partition
+  const { log } = partition
+  const { reader } = limits
   const diverging = divergence(partition, wanted)
   if (diverging !== undefined)
     return { ...refused(wanted, errors.none, partition), divergingEpoch: diverging }
+  if (reader.kind === 'consumer' && reader.rack !== '') {
+    const consumer = { rack: reader.rack, offset: wanted.fetchOffset }
+    const preferredReadReplica = closestReplica(partition, consumer, broker)
+    if (preferredReadReplica !== undefined)
+      return { ...refused(wanted, errors.none, partition), preferredReadReplica }
+  }
+  if (reader.kind === 'follower' && followerMs !== undefined && isWithin(log, wanted.fetchOffset)) {
+    const { brokerEpoch } = reader
+    const { fetchOffset: offset, logStartOffset } = wanted
+    partition.followerFetched(reader.brokerId, {
+      offset,
+      nowMs: followerMs,
+      brokerEpoch,
+      logStartOffset,
+    })
+  }
+  const { highWatermark, lastStableOffset } = partition
+  const readCommitted = reader.kind === 'consumer' && reader.readCommitted
+  const committedEnd = readCommitted ? lastStableOffset : highWatermark
   const read = log.read(wanted.fetchOffset, {
     bytesMax: Math.max(0, Math.min(wanted.partitionMaxBytes, limits.bytesMax - bytesBefore)),
     atLeastOneBatch: bytesBefore === 0,
-    offsetMax: limits.readCommitted ? lastStableOffset : highWatermark,
+    offsetMax: reader.kind === 'follower' ? log.nextOffset : committedEnd,
   })
   if (!read.ok) return refused(wanted, read.error, partition)
   return {
@@ -111,9 +171,15 @@ function readOne(
     logStartOffset: log.logStartOffset,
     leaderEpoch: partition.leaderEpoch,
     divergingEpoch: undefined,
-    abortedTransactions: limits.readCommitted ? abortedIn(log, wanted.fetchOffset, read) : null,
+    abortedTransactions: readCommitted ? abortedIn(log, wanted.fetchOffset, read) : null,
+    preferredReadReplica: nobody,
     payload: read.payload,
   }
+}
+
+/** Else it is no statement about what the follower has. */
+function isWithin(log: PartitionLog, offset: number): boolean {
+  return offset >= log.logStartOffset && offset <= log.nextOffset
 }
 
 /** Throws `StorageError`; the payload is then released. */
@@ -131,18 +197,15 @@ function abortedIn(
   }
 }
 
-/** Where the client's log and ours part, when it tells the epoch of its last record (KIP-595). */
+/** Where the reader's log and ours part, when it tells the epoch of its last record (KIP-595). */
 function divergence(
-  partition: Partition,
-  wanted: FetchPartition,
-): { epoch: number; endOffset: number } | undefined {
-  if (wanted.lastFetchedEpoch < 0) return undefined
-  const { epoch, endOffset } = partition.log.leaderEpochs.endOffsetFor(
-    wanted.lastFetchedEpoch,
-    partition.log.nextOffset,
-  )
-  const agrees = epoch === wanted.lastFetchedEpoch && endOffset >= wanted.fetchOffset
-  return agrees ? undefined : { epoch, endOffset }
+  { log, leaderEpoch }: Partition,
+  { lastFetchedEpoch, fetchOffset }: FetchPartition,
+): EpochEnd | undefined {
+  if (lastFetchedEpoch < 0) return undefined
+  const end = endOfEpoch(log, leaderEpoch, lastFetchedEpoch)
+  const agrees = end.epoch === lastFetchedEpoch && end.endOffset >= fetchOffset
+  return agrees ? undefined : end
 }
 
 function refused(wanted: FetchPartition, error: ErrorInfo, partition?: Partition): PartitionAnswer {
@@ -155,6 +218,7 @@ function refused(wanted: FetchPartition, error: ErrorInfo, partition?: Partition
     leaderEpoch: partition?.leaderEpoch ?? -1,
     divergingEpoch: undefined,
     abortedTransactions: null,
+    preferredReadReplica: nobody,
     payload: undefined,
   }
 }

@@ -9,6 +9,7 @@ import {
   type FetchLimits,
   type FetchRead,
   type PartitionAnswer,
+  type Reader,
 } from './fetch-read.ts'
 import {
   fetchKey,
@@ -25,6 +26,10 @@ type FetchResponse = ResponseInputOf<typeof Fetch>
 
 const firstVersionWithTopicIds = 13
 const readCommitted = 1
+const firstVersionWithRack = 11
+const firstVersionWithReplicaState = 15
+const consumerId = -1
+const nobody = -1
 
 /** What one request fetches: everything that it names, or what its session holds. */
 interface FetchContext {
@@ -59,8 +64,8 @@ class FetchInProgress {
     this.#fetch = fetch
     this.#limits = {
       bytesMax: Math.min(request.maxBytes, context.broker.config.fetchMaxBytes),
-      readCommitted: request.isolationLevel === readCommitted,
       usesTopicIds: context.version >= firstVersionWithTopicIds,
+      reader: readerOf(request, context),
     }
   }
 
@@ -70,7 +75,7 @@ class FetchInProgress {
     let bytesLeft = this.#limits.bytesMax
     for (const wanted of this.#fetch.partitions.values()) {
       if (bytesLeft <= 0) break
-      const partition = findPartition(this.#context.broker, wanted, this.#limits.usesTopicIds)
+      const partition = findPartition(this.#context.broker, wanted, this.#limits)
       if ('code' in partition) continue
       const bytes = Math.min(bytesLeft, wanted.partitionMaxBytes)
       const wait = partition.log.warmed(wanted.fetchOffset, bytes)
@@ -85,29 +90,34 @@ class FetchInProgress {
   run(): FetchResponse | undefined | Promise<FetchResponse | undefined> {
     const { broker, connection } = this.#context
     if (connection.closed) return undefined
-    const read = this.#read()
+    const read = this.#read({ isFirst: true })
     const { maxWaitMs, minBytes } = this.#request
     const bytesMin = Math.min(minBytes, this.#limits.bytesMax)
     if (maxWaitMs <= 0 || read.urgent || read.bytes >= bytesMin || read.answers.length === 0) {
       return this.#answer(read)
     }
     const watched = read.answers.flatMap((answer) => {
-      const partition = findPartition(broker, answer.wanted, this.#limits.usesTopicIds)
+      const partition = findPartition(broker, answer.wanted, this.#limits)
       return 'code' in partition ? [] : [partition]
     })
     const delayed = new DelayedFetch({
       bytesMin,
-      read: () => this.#read(),
+      read: () => this.#read({ isFirst: false }),
       first: read,
       partitions: watched,
+      what: this.#limits.reader.kind === 'follower' ? 'written' : 'committed',
     })
     return delayed
-      .wait(broker.env.timers, maxWaitMs, connection)
+      .wait(broker.env, maxWaitMs, connection)
       .then((result) => (result === undefined ? undefined : this.#answer(result)))
   }
 
-  #read(): FetchRead {
-    return readPartitions(this.#context.broker, this.#fetch.partitions.values(), this.#limits)
+  #read({ isFirst }: { readonly isFirst: boolean }): FetchRead {
+    const limits = this.#limits
+    return readPartitions(this.#context.broker, this.#fetch.partitions.values(), {
+      limits,
+      isFirst,
+    })
   }
 
   #answer(read: FetchRead): FetchResponse {
@@ -140,6 +150,7 @@ class FetchInProgress {
       gaveData ||
       answer.error !== errors.none ||
       answer.divergingEpoch !== undefined ||
+      answer.preferredReadReplica !== nobody ||
       wanted.toldHighWatermark !== answer.highWatermark ||
       wanted.toldLogStartOffset !== answer.logStartOffset
     if (!changed) return false
@@ -162,6 +173,22 @@ function namesTooLong({ topics, forgottenTopicsData }: FetchRequest): boolean {
   const isTooLong = ({ topic }: { readonly topic: string }): boolean =>
     topic.length > topicNameLengthMax
   return topics.some(isTooLong) || forgottenTopicsData.some(isTooLong)
+}
+
+/** Numbers of brokers are not negative; -2 is a tool that reads any replica as a consumer does. */
+function readerOf(request: FetchRequest, { broker, version }: RequestContext): Reader {
+  const { replicaId, replicaEpoch } =
+    version >= firstVersionWithReplicaState
+      ? (request.replicaState ?? { replicaId: consumerId, replicaEpoch: nobody })
+      : { replicaId: request.replicaId, replicaEpoch: nobody }
+  if (replicaId >= 0) return { kind: 'follower', brokerId: replicaId, brokerEpoch: replicaEpoch }
+  const selects = broker.config.replicaSelectorClass !== undefined
+  return {
+    kind: 'consumer',
+    readCommitted: request.isolationLevel === readCommitted,
+    rack: selects && version >= firstVersionWithRack ? request.rackId : '',
+    leaderOnly: replicaId === consumerId && version < firstVersionWithRack,
+  }
 }
 
 function openContext(request: FetchRequest, context: RequestContext): FetchContext | ErrorInfo {
@@ -266,7 +293,7 @@ function toResponse(
     logStartOffset: answer.logStartOffset,
     divergingEpoch: answer.divergingEpoch,
     abortedTransactions: answer.abortedTransactions,
-    preferredReadReplica: -1,
+    preferredReadReplica: answer.preferredReadReplica,
     // Never null: librdkafka takes that for a broken response.
     records: answer.payload ?? noRecords,
   }

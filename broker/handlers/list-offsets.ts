@@ -31,6 +31,8 @@ const firstVersionWithEpoch = 4
 const readCommitted = 1
 /** A client; a replica is named by its id, and -2 is a tool that looks at the log of any replica. */
 const consumerId = -1
+const debuggingConsumerId = -2
+const firstVersionWithOffsetNotAvailable = 5
 
 /** Finds offsets by time: of the first record at or after it, not of its batch. */
 export const handler: Handler<typeof ListOffsets> = {
@@ -71,16 +73,19 @@ function answer(
   if (timestamp < 0 && (firstVersions.get(timestamp) ?? Infinity) > context.version) {
     return refuse(partitionIndex, errors.unsupportedVersion)
   }
-  const partition = partitions.get(topic, partitionIndex)
-  if (partition === undefined) {
-    return refuse(partitionIndex, partitions.whyMissing(topic, partitionIndex))
-  }
-  const epochError = partition.checkLeaderEpoch(currentLeaderEpoch)
-  if (epochError !== undefined) return refuse(partitionIndex, epochError)
+  const leaderOnly = request.replicaId !== debuggingConsumerId
+  const partition = partitions.find(topic, partitionIndex, { currentLeaderEpoch, leaderOnly })
+  if ('code' in partition) return refuse(partitionIndex, partition)
+  const isConsumer = request.replicaId === consumerId
+  if (isConsumer && partition.mayBeDeposed)
+    return refuse(partitionIndex, errors.notLeaderOrFollower)
   return orStorageFailure<PartitionResponse>(
     context.broker,
     () => {
       const found = find(partition, timestamp, endFor(partition, request))
+      if (isConsumer && !partition.knowsCommitted && dependsOnEnd(timestamp, found)) {
+        return refuse(partitionIndex, notKnownYet(context.version))
+      }
       // An epoch that the version has no place for would be refused by the encoder.
       const leaderEpoch = context.version >= firstVersionWithEpoch ? found.leaderEpoch : -1
       return { partitionIndex, errorCode: errors.none.code, ...found, leaderEpoch }
@@ -132,6 +137,17 @@ function find(partition: Partition, timestamp: number, end: number): FoundOffset
 function foundOrNothing(found: FoundOffset | undefined): FoundOffset {
   if (found === undefined) return nothing
   return { timestamp: found.timestamp, offset: found.offset, leaderEpoch: found.leaderEpoch }
+}
+
+/** A new leader's answer could go back behind what an earlier leader has said (reliability I6). */
+function dependsOnEnd(timestamp: number, found: FoundOffset): boolean {
+  if (timestamp === earliest || timestamp === earliestLocal) return false
+  return timestamp === latest || found === nothing
+}
+
+function notKnownYet(version: number): ErrorInfo {
+  if (version >= firstVersionWithOffsetNotAvailable) return errors.offsetNotAvailable
+  return errors.leaderNotAvailable
 }
 
 function refuse(partitionIndex: number, error: ErrorInfo): PartitionResponse {

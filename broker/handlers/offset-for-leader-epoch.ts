@@ -1,8 +1,7 @@
 import { errors, type ErrorInfo } from '../../protocol/errors.ts'
 import { OffsetForLeaderEpoch } from '../../protocol/messages/offset-for-leader-epoch.ts'
 import type { RequestOf, ResponseInputOf } from '../../protocol/schema/api.ts'
-import { undefinedEpoch, type EpochEnd } from '../log/leader-epochs.ts'
-import type { Partition } from '../replica/partition.ts'
+import { endOfEpoch } from '../replica/truncation.ts'
 import type { BrokerServices, Handler } from './handler.ts'
 import { orStorageFailure } from './storage-failure.ts'
 
@@ -30,33 +29,16 @@ function answer(
   broker: BrokerServices,
 ): PartitionResponse {
   const { partitions } = broker
-  const partition = partitions.get(topic, index)
-  if (partition === undefined) return refuse(index, partitions.whyMissing(topic, index))
-  const epochError = partition.checkLeaderEpoch(currentLeaderEpoch)
-  if (epochError !== undefined) return refuse(index, epochError)
+  const partition = partitions.find(topic, index, { currentLeaderEpoch, leaderOnly: true })
+  if ('code' in partition) return refuse(index, partition)
   return orStorageFailure<PartitionResponse>(
     broker,
     () => {
-      const { epoch, endOffset } = endOf(partition, leaderEpoch)
+      const { epoch, endOffset } = endOfEpoch(partition.log, partition.leaderEpoch, leaderEpoch)
       return { partition: index, errorCode: errors.none.code, leaderEpoch: epoch, endOffset }
     },
     (error) => refuse(index, error),
   )
-}
-
-/**
- * The log knows an epoch from its first record on; the partition is led in it from the end of the log on.
- * So until something is written, the epochs before end where the log does.
- */
-function endOf({ log, leaderEpoch }: Partition, epoch: number): EpochEnd {
-  const { latest } = log.leaderEpochs
-  const nothingWritten = latest === undefined || latest.epoch < leaderEpoch
-  if (epoch === undefinedEpoch || !nothingWritten || epoch < (latest?.epoch ?? epoch)) {
-    return log.leaderEpochs.endOffsetFor(epoch, log.nextOffset)
-  }
-  if (epoch > leaderEpoch) return { epoch: undefinedEpoch, endOffset: -1 }
-  const known = epoch === leaderEpoch ? epoch : (latest?.epoch ?? epoch)
-  return { epoch: known, endOffset: log.nextOffset }
 }
 
 function refuse(partition: number, error: ErrorInfo): PartitionResponse {

@@ -9,6 +9,7 @@ import {
 import type { RequestOf, ResponseInputOf } from '../../protocol/schema/api.ts'
 import type { AppendResult } from '../log/partition-log.ts'
 import type { Partition } from '../replica/partition.ts'
+import { Deadlines } from './deadlines.ts'
 import type { Handler, RequestContext } from './handler.ts'
 
 type ProduceRequest = RequestOf<typeof Produce>
@@ -76,7 +77,7 @@ class ProduceInProgress {
     if (this.#pending.length === 0) return undefined
     return new Promise((resolve) => {
       let left = this.#pending.length
-      const timer = this.#context.broker.env.timers.after(this.#request.timeoutMs, () => {
+      const timer = Deadlines.of(this.#context.broker.env).after(this.#request.timeoutMs, () => {
         for (const each of this.#pending)
           if (!each.done) refuse(each.answer, errors.requestTimedOut)
         resolve()
@@ -133,6 +134,7 @@ class ProduceInProgress {
         : errors.unknownTopicOrPartition
     }
     if (partition === undefined) return broker.partitions.whyMissing(topic, data.index)
+    if (partition.mayBeDeposed) return errors.notLeaderOrFollower
     if (broker.image.topicsByName.get(topic)?.internal === true && clientId !== '__admin_client') {
       return errors.invalidTopicException
     }

@@ -9,8 +9,10 @@ import { partitionDirectoryName } from './layout.ts'
 import {
   decodeOffsetCheckpoint,
   encodeOffsetCheckpoint,
+  highWatermarkFileName,
   logStartFileName,
   recoveryPointFileName,
+  type PartitionOffset,
 } from './offset-checkpoint.ts'
 import type { PartitionLog } from './partition-log.ts'
 
@@ -22,6 +24,8 @@ export class DirectoryCheckpoints {
   /** What the files say, by name of folder; empty where a file is missing or damaged. */
   #recoveryPoints: Offsets = new Map()
   #logStarts: Offsets = new Map()
+  /** As of the last publication; the running partitions know better. */
+  #highWatermarks: readonly PartitionOffset[] = []
   #lastText = new Map<string, string>()
   /** Publications follow one another: each replaces the same temporary file. */
   #publishing: Promise<void> = Promise.resolve()
@@ -34,6 +38,7 @@ export class DirectoryCheckpoints {
   load(): void {
     this.#recoveryPoints = this.#read(recoveryPointFileName)
     this.#logStarts = this.#read(logStartFileName)
+    this.#highWatermarks = this.#readEntries(highWatermarkFileName)
   }
 
   /** Undefined when nobody knows. */
@@ -45,9 +50,30 @@ export class DirectoryCheckpoints {
     return this.#logStarts.get(partitionDirectoryName(topic, partition)) ?? 0
   }
 
+  /** What the file says, by name of folder; for the start, when every partition asks once. */
+  highWatermarks(): ReadonlyMap<string, number> {
+    return new Map(this.#highWatermarks.map((entry) => [nameOf(entry), entry.offset]))
+  }
+
+  async publishHighWatermarks(logs: readonly PartitionLog[]): Promise<void> {
+    const text = this.#encodeHighWatermarks(logs)
+    if (text !== undefined) await this.#publishOne(highWatermarkFileName, text)
+  }
+
+  publishHighWatermarksNow(logs: readonly PartitionLog[]): void {
+    const text = this.#encodeHighWatermarks(logs)
+    if (text !== undefined && text !== this.#lastText.get(highWatermarkFileName))
+      this.#publishOneNow(highWatermarkFileName, text)
+  }
+
   /** Before a partition of that name is made: the files must not speak of an earlier one. */
   forget(topic: string, partition: number, logs: Iterable<PartitionLog>): void {
     const name = partitionDirectoryName(topic, partition)
+    const highWatermarks = this.#highWatermarks.filter((entry) => nameOf(entry) !== name)
+    if (highWatermarks.length < this.#highWatermarks.length) {
+      this.#highWatermarks = highWatermarks
+      this.#publishOneNow(highWatermarkFileName, encodeOffsetCheckpoint(highWatermarks))
+    }
     if (!this.#recoveryPoints.has(name) && !this.#logStarts.has(name)) return
     this.publishNow([...logs].filter((log) => log.topic !== topic || log.partition !== partition))
   }
@@ -86,6 +112,15 @@ export class DirectoryCheckpoints {
     return encode(moved, (log) => log.logStartOffset)
   }
 
+  /** Nobody replicated has ever been here: then no file is needed. */
+  #encodeHighWatermarks(logs: readonly PartitionLog[]): string | undefined {
+    if (logs.length === 0 && this.#highWatermarks.length === 0) return undefined
+    this.#highWatermarks = logs.map(({ topic, partition, highWatermark }) => {
+      return { topic, partition, offset: highWatermark }
+    })
+    return encodeOffsetCheckpoint(this.#highWatermarks)
+  }
+
   async #publishOne(fileName: string, text: string): Promise<void> {
     const before = this.#lastText.get(fileName)
     if (before === text) return
@@ -104,9 +139,12 @@ export class DirectoryCheckpoints {
   }
 
   #read(fileName: string): Offsets {
+    return new Map(this.#readEntries(fileName).map((entry) => [nameOf(entry), entry.offset]))
+  }
+
+  #readEntries(fileName: string): readonly PartitionOffset[] {
     const bytes = this.#disk.readFile(`${this.#path}/${fileName}`)
-    const entries = bytes && decodeOffsetCheckpoint(bytes.toString('latin1'))
-    return new Map((entries ?? []).map((entry) => [nameOf(entry), entry.offset]))
+    return (bytes && decodeOffsetCheckpoint(bytes.toString('latin1'))) ?? []
   }
 }
 

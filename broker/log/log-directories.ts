@@ -115,8 +115,39 @@ export class LogDirectories {
     for (const directory of this.#directories) directory.delete(topic, partition)
   }
 
+  /** Takes a log away that the cluster does not know; its folder is kept for a day. Throws `StorageError`. */
+  setAside({ topic, partition }: PartitionLog): void {
+    const partitions = this.#logs.get(topic)
+    partitions?.delete(partition)
+    if (partitions?.size === 0) this.#logs.delete(topic)
+    for (const directory of this.#directories) {
+      if (directory.has(topic, partition)) directory.setAside(topic, partition)
+    }
+  }
+
   *all(): Generator<PartitionLog> {
     for (const partitions of this.#logs.values()) yield* partitions.values()
+  }
+
+  /** Up to where the replicas agreed when that was last noted, by `topic-partition`. */
+  savedHighWatermarks(): ReadonlyMap<string, number> {
+    const inUse = this.#directories.filter(({ error }) => error === undefined)
+    return new Map(inUse.flatMap(({ checkpoints }) => [...checkpoints.highWatermarks()]))
+  }
+
+  /** Notes where the replicas of these logs agree. Rejects with `StorageError`. */
+  async saveHighWatermarks(isReplicated: (log: PartitionLog) => boolean): Promise<void> {
+    for (const { error, checkpoints, logs } of this.#directories) {
+      if (error === undefined)
+        await checkpoints.publishHighWatermarks([...logs].filter(isReplicated))
+    }
+  }
+
+  /** As `saveHighWatermarks`, blocking: for a stop. Throws `StorageError`. */
+  saveHighWatermarksNow(isReplicated: (log: PartitionLog) => boolean): void {
+    for (const { error, checkpoints, logs } of this.#directories) {
+      if (error === undefined) checkpoints.publishHighWatermarksNow([...logs].filter(isReplicated))
+    }
   }
 
   describe(): DirectoryDescription[] {

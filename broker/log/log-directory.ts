@@ -35,6 +35,7 @@ import {
 } from './partition-metadata.ts'
 import type { LogEvents } from './log-events.ts'
 import { PartitionLog } from './partition-log.ts'
+import { isStrayDirectoryName, removeStrayLater } from './stray-folders.ts'
 
 export interface LogDirectoryOptions {
   readonly path: string
@@ -118,6 +119,10 @@ export class LogDirectory {
     return this.#logs.size
   }
 
+  get checkpoints(): DirectoryCheckpoints {
+    return this.#checkpoints
+  }
+
   has(topic: string, partition: number): boolean {
     const name = partitionDirectoryName(topic, partition)
     return this.#logs.has(name) || this.#damaged.has(name)
@@ -151,7 +156,7 @@ export class LogDirectory {
     const damage = this.#damaged.get(name)
     const found = this.#logs.get(name)
     const idOnDisk = found?.topicId ?? this.#readTopicId(path)
-    if (idOnDisk !== zeroUuid && idOnDisk !== topicId) this.#setAside(name, { topic, partition })
+    if (idOnDisk !== zeroUuid && idOnDisk !== topicId) this.setAside(topic, partition)
     else if (damage !== undefined) throw damage
     // A checkpoint of an earlier partition of that name must not be taken for this one's.
     if (found === undefined || idOnDisk !== topicId) {
@@ -182,6 +187,18 @@ export class LogDirectory {
         logger.warn({ err: error, path: discarded }, 'A deleted partition could not be removed')
       })
     })
+  }
+
+  /** The folder is not what the cluster has under this name: it is kept for a while under another one. */
+  setAside(topic: string, partition: number): void {
+    const { env, logger } = this.#options.resources
+    const name = partitionDirectoryName(topic, partition)
+    const uuid = randomUuid(env.random)
+    const strayName = discardedDirectoryName(topic, partition, { uuid, suffix: 'stray' })
+    this.#drop(name)
+    env.disk.rename(`${this.path}/${name}`, `${this.path}/${strayName}`)
+    logger.warn({ path: this.path, name, strayName }, 'A folder of an unknown topic was set aside')
+    removeStrayLater(`${this.path}/${strayName}`, this.#options.resources)
   }
 
   describe(): DirectoryDescription {
@@ -242,9 +259,11 @@ export class LogDirectory {
     let count = 0
     let recovered = 0
     for (const name of env.disk.list(this.path)) {
-      if (isDeletedDirectoryName(name)) this.#removeLater(`${this.path}/${name}`)
+      const path = `${this.path}/${name}`
+      if (isDeletedDirectoryName(name)) this.#removeLater(path)
+      if (isStrayDirectoryName(name)) removeStrayLater(path, this.#options.resources)
       const partition = parsePartitionDirectoryName(name)
-      if (partition === undefined || !env.disk.stat(`${this.path}/${name}`)?.directory) continue
+      if (partition === undefined || !env.disk.stat(path)?.directory) continue
       if (await this.#openLog(name, partition, isClean)) recovered++
       if (++count % logsPerTurn === 0)
         await new Promise<void>((resolve) => env.timers.soon(resolve))
@@ -415,18 +434,6 @@ export class LogDirectory {
   #readTopicId(path: string): Uuid {
     const bytes = this.#options.resources.env.disk.readFile(`${path}/${partitionMetadataFileName}`)
     return (bytes && decodePartitionMetadata(bytes.toString('latin1'))) ?? zeroUuid
-  }
-
-  #setAside(name: string, { topic, partition }: { topic: string; partition: number }): void {
-    const { env, logger } = this.#options.resources
-    const uuid = randomUuid(env.random)
-    const strayName = discardedDirectoryName(topic, partition, { uuid, suffix: 'stray' })
-    this.#drop(name)
-    env.disk.rename(`${this.path}/${name}`, `${this.path}/${strayName}`)
-    logger.warn(
-      { path: this.path, name, strayName },
-      'A folder of another topic with the same name was set aside',
-    )
   }
 
   #drop(name: string): void {

@@ -13,6 +13,8 @@ import { decodeLines, encodeLines, parseNatural } from './checkpoint-text.ts'
 export const recoveryPointFileName = 'recovery-point-offset-checkpoint'
 /** Records below it were deleted. */
 export const logStartFileName = 'log-start-offset-checkpoint'
+/** Records below it were committed: all in-sync replicas had them. */
+export const highWatermarkFileName = 'replication-offset-checkpoint'
 
 export interface PartitionOffset {
   readonly topic: string

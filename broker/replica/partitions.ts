@@ -4,7 +4,9 @@ import type { Uuid } from '../../base/uuid.ts'
 import { errors, type ErrorInfo } from '../../protocol/errors.ts'
 import type { MetadataRecord } from '../../protocol/metadata-records/records.ts'
 import type { LogConfig } from '../log/log-config.ts'
+import { partitionDirectoryName } from '../log/layout.ts'
 import type { LogDirectories } from '../log/log-directories.ts'
+import type { PartitionLog } from '../log/partition-log.ts'
 import type { ClusterImage, PartitionImage, TopicImage } from '../metadata/image.ts'
 import type { Followers } from './followers.ts'
 import { IsrProposals, type AlterPartitions } from './isr-proposals.ts'
@@ -60,6 +62,8 @@ export class Partitions {
   readonly #names = new Map<Uuid, string>()
   readonly #sources = new Map<Partition, Source>()
   readonly #timers = new Set<Timer>()
+  /** While partitions are opened for the first time. */
+  #savedHighWatermarks: ReadonlyMap<string, number> = new Map()
   #closed = false
 
   constructor(options: PartitionsOptions) {
@@ -77,6 +81,22 @@ export class Partitions {
   /** Led or followed; undefined when it isn't here. */
   hosted(topic: string, index: number): Partition | undefined {
     return this.#byTopic.get(topic)?.[index]
+  }
+
+  /**
+   * For a request that says in which epoch the partition is led (-1: it does not). Kafka's order of checks: an epoch that
+   * is not ours tells more than that this broker does not lead.
+   */
+  find(
+    topic: string,
+    index: number,
+    asked: { readonly currentLeaderEpoch: number; readonly leaderOnly: boolean },
+  ): Partition | ErrorInfo {
+    const partition = this.hosted(topic, index)
+    if (partition === undefined) return this.whyMissing(topic, index)
+    const error = partition.checkLeaderEpoch(asked.currentLeaderEpoch)
+    if (error !== undefined) return error
+    return asked.leaderOnly && !partition.leads ? errors.notLeaderOrFollower : partition
   }
 
   /** Led and followed. */
@@ -101,14 +121,21 @@ export class Partitions {
     return state.leader === nodeId ? errors.kafkaStorageError : errors.notLeaderOrFollower
   }
 
-  /** Opens everything that the image says. Call it once, when the image is up to date. */
+  /** Opens everything that the image says, and sets aside what it does not. Call it once, when the image is up to date. */
   open(): void {
+    this.#savedHighWatermarks = this.#options.logs.savedHighWatermarks()
     for (const topic of this.#options.image.topicsByName.values()) this.#openTopic(topic)
+    this.#savedHighWatermarks = new Map()
+    for (const log of [...this.#options.logs.all()]) if (!this.#owns(log)) this.#setAside(log)
     const { replication } = this.#options
     if (replication === undefined) return
     this.#every(
       () => replication.config.replicaLagTimeMaxMs / 2,
       () => this.#shrinkIsrs(),
+    )
+    this.#every(
+      () => replication.config.replicaHighWatermarkCheckpointIntervalMs,
+      () => this.#saveHighWatermarks(),
     )
   }
 
@@ -140,6 +167,10 @@ export class Partitions {
     this.#closed = true
     for (const timer of this.#timers) timer.cancel()
     this.#timers.clear()
+    this.#reportingFailure(
+      () => this.#options.logs.saveHighWatermarksNow((log) => this.#isReplicated(log)),
+      { what: 'High watermarks could not be saved' },
+    )
     for (const partition of this.all()) this.#letGo(partition)
     this.#proposals?.close()
     this.#byTopic.clear()
@@ -170,17 +201,15 @@ export class Partitions {
     const partitions = this.#byTopic.get(topic.name) ?? []
     this.#byTopic.set(topic.name, partitions)
     partitions[index] = undefined
-    const { logs, logger } = this.#options
-    try {
-      const log = logs.create(topic.name, topic.id, index)
-      partitions[index] = new Partition(log, { host: this.#host, highWatermark: 0 })
-    } catch (error) {
-      if (!(error instanceof StorageError)) throw error
-      logger.error(
-        { err: error, topic: topic.name, partition: index },
-        'A partition can not be opened',
-      )
-    }
+    this.#reportingFailure(
+      () => {
+        const log = this.#options.logs.create(topic.name, topic.id, index)
+        const name = partitionDirectoryName(topic.name, index)
+        const highWatermark = this.#savedHighWatermarks.get(name) ?? 0
+        partitions[index] = new Partition(log, { host: this.#host, highWatermark })
+      },
+      { what: 'A partition can not be opened', topic: topic.name, partition: index },
+    )
     return partitions[index]
   }
 
@@ -223,15 +252,44 @@ export class Partitions {
 
   #delete(partition: Partition): void {
     this.#letGo(partition)
-    const { logs, logger } = this.#options
+    const { topic, index } = partition
+    this.#reportingFailure(() => this.#options.logs.delete(topic, index), {
+      what: 'A deleted partition could not be removed',
+      topic,
+      partition: index,
+    })
+  }
+
+  #setAside(log: PartitionLog): void {
+    const { topic, partition } = log
+    this.#reportingFailure(() => this.#options.logs.setAside(log), {
+      what: 'A partition that is unknown to the cluster could not be set aside',
+      topic,
+      partition,
+    })
+  }
+
+  #owns(log: PartitionLog): boolean {
+    return this.hosted(log.topic, log.partition)?.log === log
+  }
+
+  #isReplicated(log: PartitionLog): boolean {
+    return this.#owns(log) && this.hosted(log.topic, log.partition)?.isReplicated === true
+  }
+
+  /** A disk that refuses costs what was to be done, and not the broker. */
+  #reportingFailure(
+    run: () => void,
+    {
+      what,
+      ...where
+    }: { readonly what: string; readonly topic?: string; readonly partition?: number },
+  ): void {
     try {
-      logs.delete(partition.topic, partition.index)
+      run()
     } catch (error) {
       if (!(error instanceof StorageError)) throw error
-      logger.error(
-        { err: error, topic: partition.topic, partition: partition.index },
-        'A deleted partition could not be removed',
-      )
+      this.#options.logger.error({ err: error, ...where }, what)
     }
   }
 
@@ -243,18 +301,27 @@ export class Partitions {
     }
   }
 
-  #shrinkIsrs(): void {
+  async #shrinkIsrs(): Promise<void> {
     for (const partition of this.all()) partition.shrinkIsr()
   }
 
+  async #saveHighWatermarks(): Promise<void> {
+    try {
+      await this.#options.logs.saveHighWatermarks((log) => this.#isReplicated(log))
+    } catch (error) {
+      if (!(error instanceof StorageError)) throw error
+      this.#options.logger.warn({ err: error }, 'High watermarks could not be saved')
+    }
+  }
+
   /** The interval is read anew each time: it may change while the broker runs. */
-  #every(intervalMs: () => number, run: () => void): void {
+  #every(intervalMs: () => number, run: () => Promise<void>): void {
     const { replication } = this.#options
     if (this.#closed || replication === undefined) return
     const timer = replication.env.timers.after(intervalMs(), () => {
       this.#timers.delete(timer)
-      run()
-      this.#every(intervalMs, run)
+      // A bug in there must stop the process, as an unhandled rejection does.
+      void run().then(() => this.#every(intervalMs, run))
     })
     this.#timers.add(timer)
   }

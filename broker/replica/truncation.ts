@@ -1,5 +1,26 @@
-import { undefinedEpoch } from '../log/leader-epochs.ts'
+import { undefinedEpoch, type EpochEnd } from '../log/leader-epochs.ts'
 import type { PartitionLog } from '../log/partition-log.ts'
+
+type Epochs = Pick<PartitionLog, 'leaderEpochs' | 'nextOffset'>
+
+/**
+ * Where the records of an epoch end in the log of a leader. The log knows an epoch from its first record on; the partition
+ * is led in it from the end of the log on. So until something is written, the epochs before end where the log does.
+ */
+export function endOfEpoch(
+  { leaderEpochs, nextOffset }: Epochs,
+  leaderEpoch: number,
+  epoch: number,
+): EpochEnd {
+  const { latest } = leaderEpochs
+  const nothingWritten = latest === undefined || latest.epoch < leaderEpoch
+  if (epoch === undefinedEpoch || !nothingWritten || epoch < (latest?.epoch ?? epoch)) {
+    return leaderEpochs.endOffsetFor(epoch, nextOffset)
+  }
+  if (epoch > leaderEpoch) return { epoch: undefinedEpoch, endOffset: -1 }
+  const known = epoch === leaderEpoch ? epoch : (latest?.epoch ?? epoch)
+  return { epoch: known, endOffset: nextOffset }
+}
 
 /** What a leader answers to a follower whose log is not a part of its own: the greatest epoch that it knows below, and its end. */
 export interface EpochDivergence {
@@ -13,7 +34,7 @@ export interface EpochDivergence {
  * (KIP-101). Where the follower knows less of that epoch than the leader, it goes back further, and asks again (KIP-279).
  */
 export function divergenceOffset(
-  log: Pick<PartitionLog, 'leaderEpochs' | 'nextOffset'>,
+  log: Epochs,
   { epoch, endOffset }: EpochDivergence,
   highWatermark: number,
 ): number {

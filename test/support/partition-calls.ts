@@ -4,6 +4,7 @@ import type { BrokerServices, Handler } from '../../broker/handlers/handler.ts'
 import type { LogConfig } from '../../broker/log/log-config.ts'
 import type { LogDirectories } from '../../broker/log/log-directories.ts'
 import { Partition } from '../../broker/replica/partition.ts'
+import type { Partitions } from '../../broker/replica/partitions.ts'
 import { Reader } from '../../protocol/bytes/reader.ts'
 import { errors, type ErrorInfo } from '../../protocol/errors.ts'
 import { decodeResponse, encodeRequest, encodeResponse } from '../../protocol/headers.ts'
@@ -53,8 +54,22 @@ export class PartitionCalls {
     Object.defineProperty(broken, 'log', { value: new Proxy({}, { get: fail }) })
     Object.defineProperty(broken, 'leaderEpoch', { value: partition.leaderEpoch })
     Object.defineProperty(broken, 'highWatermark', { value: partition.highWatermark })
+    Object.defineProperty(broken, 'leads', { value: true })
+    Object.defineProperty(broken, 'mayBeDeposed', { value: false })
     broken.checkLeaderEpoch = () => undefined
     this.#partitions.set(`${partition.topic}-${partition.index}`, broken)
+  }
+
+  #find(
+    topic: string,
+    index: number,
+    { currentLeaderEpoch, leaderOnly }: Parameters<Partitions['find']>[2],
+  ): Partition | ErrorInfo {
+    const partition = this.#partitions.get(`${topic}-${index}`)
+    if (partition === undefined) return this.missing
+    const error = partition.checkLeaderEpoch(currentLeaderEpoch)
+    if (error !== undefined) return error
+    return leaderOnly && !partition.leads ? errors.notLeaderOrFollower : partition
   }
 
   /** The request and the answer travel as bytes of that version. */
@@ -74,6 +89,8 @@ export class PartitionCalls {
       logger: silentLogger,
       partitions: {
         get: (topic: string, index: number) => this.#partitions.get(`${topic}-${index}`),
+        find: (topic: string, index: number, asked: Parameters<Partitions['find']>[2]) =>
+          this.#find(topic, index, asked),
         whyMissing: () => this.missing,
       },
     }

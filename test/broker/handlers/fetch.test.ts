@@ -34,7 +34,7 @@ class FakePartition {
     this.#fails('lastStableOffset')
     return 5
   }
-  checkLeaderEpoch(): undefined {}
+  readonly mayBeDeposed = false
   watch(): () => void {
     this.watchers++
     return () => this.watchers--
@@ -70,8 +70,7 @@ function setUp(partition = new FakePartition()): {
       ]),
     },
     partitions: {
-      get: (topic: string) => (topic === 'bad' ? partition : undefined),
-      whyMissing: () => errors.unknownTopicOrPartition,
+      find: (topic: string) => (topic === 'bad' ? partition : errors.unknownTopicOrPartition),
     },
     fetchSessions: new FetchSessions(
       100,
@@ -118,8 +117,12 @@ for (const broken of ['lastStableOffset', 'abortedTransactions'] as const) {
   t.test(`fetch: a disk that fails at ${broken} costs that partition only`, async (t) => {
     const { partition, broker } = setUp()
     partition.broken = broken
-    const limits = { bytesMax: 1000, readCommitted: true, usesTopicIds: false }
-    const { answers, urgent } = readPartitions(broker, [wanted('bad'), wanted('good')], limits)
+    const reader = { kind: 'consumer', readCommitted: true, rack: '', leaderOnly: false } as const
+    const limits = { bytesMax: 1000, usesTopicIds: false, reader }
+    const { answers, urgent } = readPartitions(broker, [wanted('bad'), wanted('good')], {
+      limits,
+      isFirst: true,
+    })
     t.same(
       answers.map(({ error }) => error.code),
       [errors.kafkaStorageError.code, errors.unknownTopicOrPartition.code],
