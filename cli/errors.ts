@@ -1,4 +1,5 @@
 import { NetworkError, StorageError } from '../base/env.ts'
+import { StoreError } from '../controller/store/metadata-store.ts'
 import { KafkaError } from '../client/errors.ts'
 import { exitCodes } from './exit-codes.ts'
 import type { OutputFormat } from './output.ts'
@@ -138,6 +139,11 @@ const storageExitCodes: Readonly<Record<string, number>> = {
 const brokerAdvice: Readonly<Record<string, Advice>> = {
   CONFIG: { exitCode: exitCodes.usage },
   DATA_DIRECTORY_LOCKED: { exitCode: exitCodes.conflict },
+  NOT_REGISTERED: { exitCode: exitCodes.conflict },
+  FENCED: { exitCode: exitCodes.conflict },
+  NO_CONTROLLER: { exitCode: exitCodes.unreachable },
+  OTHER_CLUSTER: { exitCode: exitCodes.conflict },
+  METADATA_RESTORED: { exitCode: exitCodes.conflict },
 }
 
 export function reportOf(error: unknown): Report {
@@ -157,6 +163,9 @@ export function reportOf(error: unknown): Report {
       fix: advice?.fix,
       exitCode: advice?.exitCode ?? storageExitCodes[error.code] ?? exitCodes.failed,
     }
+  }
+  if (error instanceof StoreError) {
+    return { code: error.code, message: error.message, exitCode: exitCodes.unreachable }
   }
   const code =
     error instanceof Error && 'code' in error && typeof error.code === 'string'

@@ -48,14 +48,25 @@ function optionsOf<T>(command: Command): T {
 function addStart(program: Command): void {
   program
     .command('start')
-    .description('run a broker with its embedded controller')
+    .description('run a broker, a controller, or both in one process')
     .option('--config <file>', 'a Kafka-style .properties file')
     .option('--data-dir <dir>', 'where the data is (log.dirs)')
     .option(
       '--listener <host:port>',
       'where clients connect to (listeners); port 0 picks a free one',
     )
-    .option('--node-id <n>', 'the number of this broker (node.id)')
+    .option('--node-id <n>', 'the number of this process in the cluster (node.id)')
+    .option('--roles <roles>', 'broker, controller, or broker,controller (process.roles)')
+    .option(
+      '--controller-listener <host:port>',
+      'where other brokers reach the controller of this process (controller.listener)',
+    )
+    .option(
+      '--controllers <host:port,...>',
+      'the controllers of a broker without one (controller.quorum.bootstrap.servers)',
+    )
+    .option('--metadata <store>', 'lmdb, or etcd://HOST:PORT,... (metadata.store)')
+    .option('--host-label <name>', 'the machine, to spread replicas over machines (host.label)')
     .option('--set <key=value>', 'any property, by its Kafka name; may be repeated', collect, [])
     .option('--ready-json', 'print one line of JSON on standard output when clients are served')
     .addOption(
@@ -68,6 +79,8 @@ function addStart(program: Command): void {
       examples(
         'millrace start --data-dir ./data',
         'millrace start --listener 0.0.0.0:9092 --set flush.policy=os',
+        'millrace start --roles controller --node-id 100 --controller-listener 127.0.0.1:9093 --data-dir ./c',
+        'millrace start --roles broker --node-id 1 --controllers 127.0.0.1:9093 --data-dir ./b1',
       ),
     )
     .action(async (_options, command: Command) =>

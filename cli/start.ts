@@ -1,8 +1,8 @@
 import { readFileSync } from 'node:fs'
 import { resolve } from 'node:path'
-import { createLogger, type LogLevel } from '../base/logger.ts'
-import { Broker } from '../broker/broker.ts'
-import { loadBrokerConfig, type BrokerConfig } from '../broker/config.ts'
+import { createLogger, type Logger, type LogLevel } from '../base/logger.ts'
+import { createRealEnv } from '../base/real/real-env.ts'
+import { controllerListenerOf, loadBrokerConfig, type BrokerConfig } from '../broker/config.ts'
 import { CliError, formatReport, reportOf } from './errors.ts'
 import { exitCodes } from './exit-codes.ts'
 import { keyValues, type GlobalOptions } from './options.ts'
@@ -12,42 +12,85 @@ export interface StartOptions extends GlobalOptions {
   readonly dataDir?: string
   readonly listener?: string
   readonly nodeId?: string
+  readonly roles?: string
+  readonly controllerListener?: string
+  readonly controllers?: string
+  readonly metadata?: string
+  readonly hostLabel?: string
   readonly set: readonly string[]
   readonly readyJson?: boolean
   readonly logLevel: LogLevel
 }
 
-/** Runs a broker until SIGTERM or SIGINT; a second signal ends it at once. */
+/** What runs in this process, whatever its roles are. */
+interface Running {
+  readonly serves: string
+  readonly ready: object
+  stop(): Promise<void>
+}
+
+/** Runs until SIGTERM or SIGINT; a second signal ends it at once. */
 export async function start(options: StartOptions): Promise<void> {
   const config = configOf(options)
   const logger = createLogger(options.logLevel)
   const failed = (error: unknown): never => fail(error, options)
-  const broker = await Broker.start({ config, logger, failed })
-  stopOnSignals(broker, failed)
+  const isBroker = config.processRoles.includes('broker')
+  const running = await (isBroker ? startBroker : startController)({ config, logger, failed })
+  stopOnSignals(running, failed)
   const readyMs = Math.round(performance.now())
-  const listeners = broker.listeners.map(
-    ({ host, port }) => `${host.includes(':') ? `[${host}]` : host}:${port}`,
-  )
-  process.stderr.write(`Millrace serves ${listeners.join(', ')}, ready in ${readyMs} ms\n`)
+  process.stderr.write(`Millrace serves ${running.serves}, ready in ${readyMs} ms\n`)
   if (options.readyJson === true) {
-    const line = {
-      event: 'ready',
-      listeners,
-      clusterId: broker.clusterId,
-      nodeId: config.nodeId,
-      readyMs,
-      pid: process.pid,
-    }
+    const { nodeId } = config
+    const line = { event: 'ready', ...running.ready, nodeId, readyMs, pid: process.pid }
     process.stdout.write(`${JSON.stringify(line)}\n`)
   }
 }
 
-function stopOnSignals(broker: Broker, failed: (error: unknown) => never): void {
+interface ProcessOptions {
+  readonly config: BrokerConfig
+  readonly logger: Logger
+  readonly failed: (error: unknown) => never
+}
+
+async function startBroker(options: ProcessOptions): Promise<Running> {
+  const { Broker } = await import('../broker/broker.ts')
+  const broker = await Broker.start(options)
+  const listeners = broker.listeners.map(({ host, port }) => placeOf(host, port))
+  const { clusterId, controllerPort: port } = broker
+  const { host = '' } = controllerListenerOf(options.config) ?? {}
+  return {
+    serves: listeners.join(', '),
+    ready: {
+      listeners,
+      clusterId,
+      ...(port === undefined ? {} : { controllerListener: placeOf(host, port) }),
+    },
+    stop: () => broker.stop(),
+  }
+}
+
+async function startController(options: ProcessOptions): Promise<Running> {
+  const { ControllerProcess } = await import('../controller/controller-process.ts')
+  const running = await ControllerProcess.start({ ...options, env: createRealEnv() })
+  const { host = '', port = 0 } = controllerListenerOf(options.config) ?? {}
+  const controllerListener = placeOf(host, running.port ?? port)
+  return {
+    serves: `brokers at ${controllerListener}`,
+    ready: { controllerListener, clusterId: running.controller.image.clusterId },
+    stop: () => running.stop(),
+  }
+}
+
+function placeOf(host: string, port: number): string {
+  return `${host.includes(':') ? `[${host}]` : host}:${port}`
+}
+
+function stopOnSignals(running: Running, failed: (error: unknown) => never): void {
   let signals = 0
   const stop = (): void => {
     if (++signals > 1) process.exit(exitCodes.interrupted)
     process.stderr.write('Stopping; once more to stop at once\n')
-    broker.stop().then(() => process.exit(exitCodes.ok), failed)
+    running.stop().then(() => process.exit(exitCodes.ok), failed)
   }
   process.on('SIGTERM', stop)
   process.on('SIGINT', stop)
@@ -64,7 +107,15 @@ function configOf(options: StartOptions): BrokerConfig {
   const sets = keyValues('--set', options.set)
   if (options.dataDir !== undefined) sets['log.dirs'] = resolve(options.dataDir)
   if (options.listener !== undefined) sets['listeners'] = `PLAINTEXT://${options.listener}`
-  if (options.nodeId !== undefined) sets['node.id'] = options.nodeId
+  const given = {
+    'node.id': options.nodeId,
+    'process.roles': options.roles,
+    'controller.listener': options.controllerListener,
+    'controller.quorum.bootstrap.servers': options.controllers,
+    'metadata.store': options.metadata,
+    'host.label': options.hostLabel,
+  }
+  for (const [name, value] of Object.entries(given)) if (value !== undefined) sets[name] = value
   const file =
     options.config === undefined
       ? undefined

@@ -30,7 +30,7 @@ export class ControllerServer {
   readonly #sessions = new Set<BrokerSession>()
   #listener: Listener | undefined
   #sweeper: Timer | undefined
-  #reign: Reign = { reigns: false, hint: null }
+  #reign: Reign = { reigns: false, hint: () => null }
   #controller: ServedController | undefined
 
   private constructor(options: ControllerServerOptions) {
@@ -54,9 +54,9 @@ export class ControllerServer {
     return this.#listener?.port ?? this.#options.port
   }
 
-  /** The controller of this process reigns. */
+  /** The controller of this process reigns, or may reign again in a moment. */
   serve(controller: ServedController): void {
-    this.standBy(null)
+    if (this.#reign.reigns) return
     this.#controller = controller
     const feed = new MetadataFeed(controller, () => {
       for (const session of this.#sessions) session.pump()
@@ -64,8 +64,8 @@ export class ControllerServer {
     this.#reign = { reigns: true, controller, feed }
   }
 
-  /** It does not, or no longer: `hint` is the address of whoever does. */
-  standBy(hint: string | null): void {
+  /** It does not, or no longer: `hint` is HOST:PORT of whoever does, as far as is known when somebody asks. */
+  standBy(hint: () => string | null): void {
     const before = this.#reign
     this.#reign = { reigns: false, hint }
     this.#controller = undefined
@@ -77,7 +77,7 @@ export class ControllerServer {
   async close(): Promise<void> {
     this.#sweeper?.cancel()
     const closing = this.#listener?.close()
-    this.standBy(null)
+    this.standBy(() => null)
     this.#closeSessions('the controller stops')
     await closing
   }

@@ -28,7 +28,7 @@ const requestsMax = 64
 /** The reigning controller and what it tells brokers, or where else to ask. */
 export type Reign =
   | { readonly reigns: true; readonly controller: ControllerLink; readonly feed: MetadataFeed }
-  | { readonly reigns: false; readonly hint: string | null }
+  | { readonly reigns: false; readonly hint: () => string | null }
 
 export interface BrokerSessionOptions {
   readonly env: Env
@@ -166,7 +166,7 @@ export class BrokerSession {
     const reign = this.#options.reign()
     const refusal = whyNot(reign, { clusterId, epoch, offset })
     if (refusal !== undefined || !reign.reigns) {
-      this.#refuse(refusal ?? refuse(errors.notController), reign.reigns ? null : reign.hint)
+      this.#refuse(refusal ?? refuse(errors.notController), reign.reigns ? null : reign.hint())
       return
     }
     this.#subscriber = { nodeId, incarnation }
