@@ -266,7 +266,7 @@ export class MetadataWriter {
       applied: (records) => this.#tell(records),
       reloaded: () => this.#tellReloaded(),
     })
-    this.#tip = copyOf(this.image)
+    this.#tip = this.image.copy()
     const log = new MetadataLog(
       {
         env,
@@ -414,10 +414,4 @@ function isTooLarge(records: readonly MetadataRecord[]): boolean {
   let bytes = 0
   for (const record of records) bytes += estimatedBytes(record)
   return bytes > operationBytesMax
-}
-
-function copyOf(image: ClusterImage): ClusterImage {
-  const copy = new ClusterImage(image.clusterId)
-  copy.apply(Math.max(image.offset, 0), [...image.toRecords()])
-  return copy
 }

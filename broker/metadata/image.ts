@@ -130,6 +130,28 @@ export class ClusterImage {
     for (const map of [...everything, ...configs, this.#collisions]) map.clear()
   }
 
+  /** An image that changes apart from this one. What is replaced, never altered, is shared: that saves most of the time. */
+  copy(): ClusterImage {
+    const copy = new ClusterImage(this.clusterId)
+    copy.offset = this.offset
+    copy.controllerEpoch = this.controllerEpoch
+    copy.controllerId = this.controllerId
+    copy.nextProducerId = this.nextProducerId
+    copy.#partitionCount = this.#partitionCount
+    for (const topic of this.topicsByName.values()) {
+      const own = { ...topic, partitions: topic.partitions.slice() }
+      copy.topicsByName.set(topic.name, own)
+      copy.topicsById.set(topic.id, own)
+    }
+    for (const [id, broker] of this.brokers) copy.brokers.set(id, broker)
+    for (const [name, level] of this.features) copy.features.set(name, level)
+    for (const [key, name] of this.#collisions) copy.#collisions.set(key, name)
+    copyConfigs(this.#topicConfigs, copy.#topicConfigs)
+    copyConfigs(this.#brokerConfigs, copy.#brokerConfigs)
+    copyConfigs(this.#groupConfigs, copy.#groupConfigs)
+    return copy
+  }
+
   /** The same image as records that build it from nothing: a snapshot. */
   *toRecords(): Generator<MetadataRecord> {
     yield { type: 'epochStart', epoch: this.controllerEpoch, controllerId: this.controllerId }
@@ -275,6 +297,13 @@ export class ClusterImage {
     if (overrides.size === 0) configs.delete(resource)
     else configs.set(resource, overrides)
   }
+}
+
+function copyConfigs(
+  from: ReadonlyMap<string, ReadonlyMap<string, string>>,
+  to: Map<string, Map<string, string>>,
+): void {
+  for (const [resource, overrides] of from) to.set(resource, new Map(overrides))
 }
 
 const noBrokers: readonly number[] = []

@@ -180,3 +180,32 @@ t.test('image: a batch is applied once', async (t) => {
   const image = imageOf(topic('one'))
   t.throws(() => image.apply(0, []), { name: 'AssertionError' })
 })
+
+t.test('image: a copy has the same contents, and changes apart', async (t) => {
+  const image = imageOf(
+    registration,
+    topic('one.dot'),
+    partition(0),
+    { type: 'config', resourceType: 'topic', resource: 'one.dot', name: 'a', value: '1' },
+    { type: 'config', resourceType: 'broker', resource: '1', name: 'b', value: '2' },
+    { type: 'config', resourceType: 'group', resource: 'g', name: 'c', value: '3' },
+    { type: 'feature', name: 'f', level: 1 },
+    { type: 'producerIds', brokerId: 1, brokerEpoch: 5, nextProducerId: 7 },
+    { type: 'epochStart', epoch: 3, controllerId: 9 },
+  )
+  const before = contents(image)
+  const copy = image.copy()
+  t.same(contents(copy), before)
+  t.match(copy, { offset: 0, controllerEpoch: 3, controllerId: 9 })
+  t.equal(copy.collidingTopic('one_dot'), 'one.dot')
+  t.equal(copy.groupOverrides('g').get('c'), '3')
+  const changed = { index: 0, ...state, leaderEpoch: 1, partitionEpoch: 1 }
+  copy.apply(1, [
+    { type: 'partitionChange', topicId: id, changes: [changed] },
+    partition(1),
+    { type: 'config', resourceType: 'topic', resource: 'one.dot', name: 'a', value: null },
+    { type: 'feature', name: 'f', level: 2 },
+  ])
+  t.same(contents(image), before)
+  t.equal(copy.partition('one.dot', 0)?.leaderEpoch, 1)
+})
