@@ -1,6 +1,6 @@
 import type { Payload } from '../../base/payload.ts'
 import { errors, type ErrorInfo } from '../../protocol/errors.ts'
-import type { EpochEnd } from '../log/leader-epochs.ts'
+import { undefinedEpoch, type EpochEnd } from '../log/leader-epochs.ts'
 import type { PartitionLog } from '../log/partition-log.ts'
 import { closestReplica } from '../replica/closest-replica.ts'
 import type { Partition } from '../replica/partition.ts'
@@ -135,9 +135,14 @@ function readOne(
 ): PartitionAnswer {
   const { log } = partition
   const { reader } = limits
-  const diverging = divergence(partition, wanted)
-  if (diverging !== undefined)
-    return { ...refused(wanted, errors.none, partition), divergingEpoch: diverging }
+  if (wanted.lastFetchedEpoch >= 0 && wanted.fetchOffset >= log.logStartOffset) {
+    const diverging = divergence(partition, wanted)
+    // Kafka: the leader does not know where that epoch ended, so it can't tell where the logs part.
+    if (diverging?.epoch === undefinedEpoch)
+      return refused(wanted, errors.offsetOutOfRange, partition)
+    if (diverging !== undefined)
+      return { ...refused(wanted, errors.none, partition), divergingEpoch: diverging }
+  }
   if (reader.kind === 'consumer' && reader.rack !== '') {
     const consumer = { rack: reader.rack, offset: wanted.fetchOffset }
     const preferredReadReplica = closestReplica(partition, consumer, broker)
@@ -202,7 +207,6 @@ function divergence(
   { log, leaderEpoch }: Partition,
   { lastFetchedEpoch, fetchOffset }: FetchPartition,
 ): EpochEnd | undefined {
-  if (lastFetchedEpoch < 0) return undefined
   const end = endOfEpoch(log, leaderEpoch, lastFetchedEpoch)
   const agrees = end.epoch === lastFetchedEpoch && end.endOffset >= fetchOffset
   return agrees ? undefined : end

@@ -126,7 +126,7 @@ export class Partitions {
     this.#savedHighWatermarks = this.#options.logs.savedHighWatermarks()
     for (const topic of this.#options.image.topicsByName.values()) this.#openTopic(topic)
     this.#savedHighWatermarks = new Map()
-    for (const log of [...this.#options.logs.all()]) if (!this.#owns(log)) this.#setAside(log)
+    for (const log of this.#options.logs.all()) if (!this.#owns(log)) this.#setAside(log)
     const { replication } = this.#options
     if (replication === undefined) return
     this.#every(
