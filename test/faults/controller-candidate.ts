@@ -1,21 +1,25 @@
 /**
- * A candidate for the controller's seat on etcd, started by `controller-etcd.ts`: while it reigns it commits one record
- * after another, each with a name of its own, and tells which were acknowledged. Arguments: node id, endpoints.
+ * A controller, started by `controller-etcd.ts` and `controller-lmdb.ts`: while it reigns it commits one record after another,
+ * each with a name of its own, and tells which were acknowledged. Arguments: node id, endpoints of etcd or lmdb:PATH.
  */
 import { silentLogger } from '../../base/logger.ts'
 import { createRealEnv } from '../../base/real/real-env.ts'
 import { MetadataWriter } from '../../controller/metadata-writer.ts'
 import { EtcdStore } from '../../controller/store/etcd.ts'
+import { LmdbStore } from '../../controller/store/lmdb.ts'
 
-const [nodeIdText = '', endpoints = '', silenceText = '4000'] = process.argv.slice(2)
+const [nodeIdText = '', place = ''] = process.argv.slice(2)
 const env = createRealEnv()
 const nodeId = Number(nodeIdText)
+const isLmdb = place.startsWith('lmdb:')
 const writer = await MetadataWriter.open({
   env,
-  store: new EtcdStore({ env, endpoints: endpoints.split(',') }),
+  store: isLmdb
+    ? LmdbStore.open(place.slice('lmdb:'.length), env.disk)
+    : new EtcdStore({ env, endpoints: place.split(',') }),
   logger: silentLogger,
   nodeId,
-  candidacy: { silenceMs: Number(silenceText), pollMs: 300 },
+  ...(isLmdb ? {} : { candidacy: { silenceMs: 4000, pollMs: 300 } }),
   // The checker reads the whole log.
   snapshotBatches: 1e9,
   snapshotBytes: 1e12,
@@ -43,5 +47,5 @@ for (let count = 0; !stopping; count++) {
     })
     if (answer.ok) process.send?.({ acknowledged: name })
   }
-  await new Promise((resolve) => setTimeout(resolve, 10))
+  await new Promise((resolve) => setTimeout(resolve, isLmdb ? 0 : 10))
 }

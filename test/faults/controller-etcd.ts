@@ -7,14 +7,11 @@
  */
 import { fork, type ChildProcess } from 'node:child_process'
 import { createRealEnv } from '../../base/real/real-env.ts'
-import { ClusterImage } from '../../broker/metadata/image.ts'
-import { clusterKeys } from '../../controller/keys.ts'
-import { loadLog } from '../../controller/metadata-log.ts'
 import { EtcdStore } from '../../controller/store/etcd.ts'
-import { unpackValue } from '../../protocol/metadata-records/codec.ts'
 import { cutProxy, type CutProxy } from '../support/cut-proxy.ts'
 import { startEtcd, type EtcdCluster } from '../support/etcd.ts'
 import { SeededRandom, testSeed } from '../support/seeded-random.ts'
+import { judge } from './controller-judge.ts'
 
 interface Candidate {
   readonly nodeId: number
@@ -24,7 +21,6 @@ interface Candidate {
 }
 
 const size = 3
-const env = createRealEnv()
 const pause = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms))
 
 class Stage {
@@ -224,40 +220,6 @@ async function leaderOf(etcd: EtcdCluster): Promise<number> {
   }
 }
 
-async function judge(stage: Stage): Promise<void> {
-  const store = new EtcdStore({ env, endpoints: stage.etcd.endpoints })
-  const stored = new Map<string, number>()
-  const image = new ClusterImage('judged')
-  await loadLog({ store, keys: clusterKeys }, image, {
-    reloaded: () => undefined,
-    applied: (records) => {
-      for (const record of records) {
-        if (record.type === 'feature') stored.set(record.name, (stored.get(record.name) ?? 0) + 1)
-      }
-    },
-  })
-  let epoch = 0
-  for (let from = clusterKeys.batch(0); ;) {
-    const { entries, more } = await store.range(from, clusterKeys.batchEnd, 1000)
-    for (const { key, value } of entries) {
-      const [, batchEpoch] = unpackValue(value) as [number, number]
-      if (batchEpoch < epoch) stage.violations.push(`${key}: epoch ${batchEpoch} after ${epoch}`)
-      epoch = batchEpoch
-      from = `${key}\0`
-    }
-    if (!more) break
-  }
-  for (const name of stage.acknowledged) {
-    const times = stored.get(name) ?? 0
-    if (times !== 1) stage.violations.push(`${name} was acknowledged and is stored ${times} times`)
-  }
-  for (const [name, times] of stored) {
-    if (times !== 1) stage.violations.push(`${name} is stored ${times} times`)
-  }
-  console.log(`${stage.acknowledged.length} acknowledged, ${stored.size} stored, epoch ${epoch}`)
-  await store.close()
-}
-
 function report(times: ReadonlyMap<string, readonly number[]>, violations: string[]): void {
   for (const [kind, taken] of times) {
     const sorted = taken.toSorted((one, other) => one - other)
@@ -295,7 +257,9 @@ try {
   }
   await stage.resumed(performance.now())
   for (const { child } of stage.candidates) child.kill('SIGKILL')
-  await judge(stage)
+  const store = new EtcdStore({ env: createRealEnv(), endpoints: stage.etcd.endpoints })
+  stage.violations.push(...(await judge(store, stage.acknowledged)))
+  await store.close()
 } finally {
   for (const { child, proxies } of stage.candidates) {
     child.kill('SIGKILL')

@@ -1,4 +1,4 @@
-/** Each kind of fault of controllers on etcd once or twice. Closing runs use the program with a larger number. */
+/** Each kind of fault of controllers once or twice. Closing runs use the programs with larger numbers. */
 import { join } from 'node:path'
 import t from 'tap'
 import { run } from '../clients/processes.ts'
@@ -18,3 +18,11 @@ await t.test(
     t.pass()
   },
 )
+
+const kills = process.env['CONTROLLER_KILLS'] ?? '10'
+await t.test(`a controller on LMDB: ${kills} kills lose and double nothing`, async (t) => {
+  const path = join(import.meta.dirname, 'controller-lmdb.js')
+  const { stdout } = await run(process.execPath, [path, kills], { timeoutMs: 800_000 })
+  t.comment(stdout)
+  t.pass()
+})
