@@ -1,0 +1,60 @@
+import t from 'tap'
+import { createSimulatedEnv, type SimulatedEnv } from '../../../base/simulated/simulated-env.ts'
+import { claimOf, writeLastRun, type Claim } from '../../../broker/log/last-run.ts'
+
+const bootIdPath = '/proc/sys/kernel/random/boot_id'
+const lost: Claim = { previousEpoch: -1, stoppedCleanly: false }
+
+function boot(env: SimulatedEnv, id: string): void {
+  env.disk.makeDirectory('/proc/sys/kernel/random')
+  const file = env.disk.open(bootIdPath, 'write')
+  file.write([Buffer.from(`${id}\n`)], 0)
+  file.close()
+}
+
+function prepared(flushPolicy: string): SimulatedEnv {
+  const env = createSimulatedEnv(1)
+  boot(env, '11111111-2222-3333-4444-555555555555')
+  for (const directory of ['/a', '/b']) {
+    env.disk.makeDirectory(directory)
+    writeLastRun(env.disk, directory, { brokerEpoch: 7, flushPolicy })
+  }
+  return env
+}
+
+const claim = (env: SimulatedEnv, epoch: number, cleanEpoch = -1): Claim =>
+  claimOf({ disk: env.disk, directories: ['/a', '/b'], cleanEpoch }, epoch)
+
+t.test('last run: a clean stop needs no other proof', async (t) => {
+  const env = createSimulatedEnv(1)
+  t.same(claim(env, 7, 7), { previousEpoch: 7, stoppedCleanly: true })
+  t.same(claim(env, 7, 6), lost)
+  t.same(claim(env, -1, -1), lost)
+})
+
+t.test('last run: a process that was killed lost nothing while the kernel runs on', async (t) => {
+  const env = prepared('os')
+  t.same(claim(env, 7), { previousEpoch: 7, stoppedCleanly: true })
+  boot(env, '99999999-2222-3333-4444-555555555555')
+  t.same(claim(env, 7), lost)
+})
+
+t.test('last run: after a power cut it counts whether appends were synced', async (t) => {
+  const env = prepared('ack')
+  boot(env, '99999999-2222-3333-4444-555555555555')
+  t.same(claim(env, 7), { previousEpoch: 7, stoppedCleanly: false })
+})
+
+t.test(
+  'last run: another registration, a new directory or a damaged file prove nothing',
+  async (t) => {
+    const env = prepared('ack')
+    t.same(claim(env, 8), lost)
+    const file = env.disk.open('/b/.millrace_last_run', 'write')
+    file.truncate(10)
+    file.close()
+    t.same(claim(env, 7), lost)
+    env.disk.remove('/b/.millrace_last_run')
+    t.same(claim(env, 7), lost)
+  },
+)
