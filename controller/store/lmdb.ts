@@ -100,10 +100,6 @@ export class LmdbStore implements MetadataStore {
     }
   }
 
-  async backup(path: string): Promise<void> {
-    await this.#root.backup(path, false)
-  }
-
   async close(): Promise<void> {
     await this.#root.close()
   }

@@ -59,10 +59,6 @@ export class MemoryStore implements MetadataStore {
     return result
   }
 
-  async backup(): Promise<void> {
-    throw new StoreError('A store in memory has no backup', { code: 'ENOTSUP' })
-  }
-
   async close(): Promise<void> {
     return undefined
   }

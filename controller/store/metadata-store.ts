@@ -16,8 +16,6 @@ export interface MetadataStore {
     comparisons: readonly StoreComparison[],
     operations: readonly StoreOperation[],
   ): Promise<TransactionResult>
-  /** Copies a consistent state to a new file, while it is in use. */
-  backup(path: string): Promise<void>
   close(): Promise<void>
 }
 

@@ -57,18 +57,6 @@ t.test('lmdb: a file of which only the beginning is left is refused', async (t) 
   await LmdbStore.open(path, disk).close()
 })
 
-t.test('lmdb: a backup is a store of its own', async (t) => {
-  const store = LmdbStore.open(freshPath(), disk)
-  t.teardown(() => store.close())
-  await store.transact([], [{ kind: 'put', key: '/a', value: Buffer.from('x') }])
-  const copyPath = freshPath()
-  await store.backup(copyPath)
-  await store.transact([], [{ kind: 'put', key: '/a', value: Buffer.from('later') }])
-  const copy = LmdbStore.open(copyPath, disk)
-  t.teardown(() => copy.close())
-  t.equal(Buffer.from((await copy.get('/a'))?.value ?? []).toString(), 'x')
-})
-
 t.test('lmdb: after kill -9 everything that was answered is there', async (t) => {
   const path = freshPath()
   for (let cycle = 0; cycle < 5; cycle++) {
