@@ -243,13 +243,10 @@ t.test('connection: what can not be understood closes it without an answer', asy
   unknownVersion.writeInt16BE(99, 6)
   const cut = exclusive(1)
   cut.writeInt32BE(cut.length - 6)
-  const trailing = Buffer.concat([exclusive(1), Buffer.alloc(3)])
-  trailing.writeInt32BE(trailing.length - 4)
   for (const bytes of [
     unknownKey,
     unknownVersion,
     cut.subarray(0, -2),
-    trailing,
     Buffer.from([0, 0, 0, 0]),
   ]) {
     const { socket, closed, started, failures } = setUp()
@@ -259,6 +256,15 @@ t.test('connection: what can not be understood closes it without an answer', asy
     t.same(socket.written, [])
     t.same(failures, [], 'that is no bug of ours')
   }
+})
+
+t.test('connection: bytes behind the end of a request are ignored', async (t) => {
+  const { socket, closed } = setUp()
+  const trailing = Buffer.concat([versionsRequest(1, 'x'), Buffer.alloc(3)])
+  trailing.writeInt32BE(trailing.length - 4)
+  socket.onData(Buffer.concat([trailing, versionsRequest(2, 'x')]))
+  t.same(socket.answered, [1, 2])
+  t.notOk(closed())
 })
 
 t.test('connection: a bug in a handler costs its connection only', async (t) => {
