@@ -141,7 +141,7 @@ export class GroupShard implements GroupHost {
   }
 
   async #committed(nextOffset: number): Promise<ErrorInfo | undefined> {
-    const error = await this.partition.whenCommitted(nextOffset)
+    const error = await this.partition.whenCommitted(nextOffset, 'coordinator')
     if (error === undefined) return undefined
     // What was replayed may be lost: only the partition itself can tell what is true.
     this.close(errors.notCoordinator)

@@ -2,8 +2,12 @@ import type { ErrorInfo } from '../../protocol/errors.ts'
 
 interface Waiter {
   readonly nextOffset: number
+  readonly origin: Origin
   readonly settle: (error: ErrorInfo | undefined) => void
 }
+
+/** A client is told when too few replicas are in sync; a coordinator, which has replayed the records, waits for them. */
+export type Origin = 'client' | 'coordinator'
 
 /** Appends with acks=all that are not answered yet, in the order of their offsets. */
 export class CommitWaiters {
@@ -14,12 +18,12 @@ export class CommitWaiters {
   }
 
   /** A duplicate of an earlier batch waits for less than those before it. */
-  wait(nextOffset: number): Promise<ErrorInfo | undefined> {
+  wait(nextOffset: number, origin: Origin): Promise<ErrorInfo | undefined> {
     return new Promise((settle) => {
       let at = this.#waiters.length
       while (at > 0 && (this.#waiters[at - 1]?.nextOffset ?? 0) > nextOffset) at--
-      if (at === this.#waiters.length) this.#waiters.push({ nextOffset, settle })
-      else this.#waiters.splice(at, 0, { nextOffset, settle })
+      if (at === this.#waiters.length) this.#waiters.push({ nextOffset, origin, settle })
+      else this.#waiters.splice(at, 0, { nextOffset, origin, settle })
     })
   }
 
@@ -36,5 +40,12 @@ export class CommitWaiters {
 
   refuse(error: ErrorInfo): void {
     for (const waiter of this.#waiters.splice(0)) waiter.settle(error)
+  }
+
+  refuseClients(error: ErrorInfo): void {
+    for (const waiter of this.#waiters.splice(0)) {
+      if (waiter.origin === 'client') waiter.settle(error)
+      else this.#waiters.push(waiter)
+    }
   }
 }

@@ -5,7 +5,7 @@ import { errors, type ErrorInfo } from '../../protocol/errors.ts'
 import type { LogConfig } from '../log/log-config.ts'
 import type { AppendResult, PartitionLog } from '../log/partition-log.ts'
 import type { PartitionImage } from '../metadata/image.ts'
-import { CommitWaiters } from './commit-waiters.ts'
+import { CommitWaiters, type Origin } from './commit-waiters.ts'
 import type { FollowerFetch, FollowerState } from './follower-state.ts'
 import type { IsrAnswer, IsrChange } from './isr-proposals.ts'
 import { Leadership, type LeaderView } from './leadership.ts'
@@ -157,7 +157,7 @@ export class Partition {
   }
 
   /** `batch` is patched in place and not kept. */
-  append(batch: Buffer, origin: 'client' | 'coordinator'): AppendResult {
+  append(batch: Buffer, origin: Origin): AppendResult {
     if (this.#leadership === undefined) return this.#notAppended(errors.notLeaderOrFollower)
     const result = this.log.append(batch, { origin, leaderEpoch: this.#leaderEpoch })
     if (result.ok && !result.duplicate) {
@@ -171,10 +171,13 @@ export class Partition {
    * Resolves when everything below `nextOffset` is committed, or with the error to answer.
    * Undefined when it already is.
    */
-  whenCommitted(nextOffset: number): Promise<ErrorInfo | undefined> | undefined {
+  whenCommitted(
+    nextOffset: number,
+    origin: Origin = 'client',
+  ): Promise<ErrorInfo | undefined> | undefined {
     if (nextOffset <= this.log.highWatermark) return undefined
     if (this.#leadership === undefined) return Promise.resolve(errors.notLeaderOrFollower)
-    return this.#waiters.wait(nextOffset)
+    return this.#waiters.wait(nextOffset, origin)
   }
 
   get waitingAppendCount(): number {
@@ -349,7 +352,8 @@ export class Partition {
   }
 
   #isrChanged(leadership: Leadership): void {
-    if (this.#isUnderMinIsr(leadership)) this.#waiters.refuse(errors.notEnoughReplicasAfterAppend)
+    if (this.#isUnderMinIsr(leadership))
+      this.#waiters.refuseClients(errors.notEnoughReplicasAfterAppend)
     this.#moveHighWatermark(leadership)
   }
 
