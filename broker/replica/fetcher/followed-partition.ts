@@ -8,7 +8,7 @@ export interface FollowedPartition {
   readonly index: number
   readonly topicId: Uuid
   readonly leaderEpoch: number
-  readonly log: Pick<PartitionLog, 'logStartOffset' | 'whenDurable'>
+  readonly log: Pick<PartitionLog, 'logStartOffset' | 'nextOffset' | 'whenDurable'>
   /** Where to fetch next, and the epoch of the last record there (-1: none). */
   fetchPosition(): FetchPosition
   /** Whole batches as they came, or nothing: then what else the leader said is noted. */

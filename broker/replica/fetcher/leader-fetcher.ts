@@ -15,8 +15,8 @@ type PartitionAnswer = ResponseOf<typeof Fetch>['responses'][number]['partitions
 const fetchVersionMin = 15
 /** How long partitions that are synced already wait for those that are not. */
 const syncWaitMs = 50
-/** The leader waits no longer for data while partitions of ours are being synced: they are to be asked for next. */
-const fetchWaitMsWhileSyncing = 10
+/** The leader waits no longer for data while partitions are being synced or not named yet: they are to be asked for next. */
+const briefWaitMs = 10
 /** A partition that comes while the leader waits for data is asked for after so long at the latest. */
 const interruptMs = 10
 /** Errors in a row before an operator is told of what usually passes by itself. */
@@ -191,13 +191,15 @@ export class LeaderFetcher {
   #request(): RequestInputOf<typeof Fetch> {
     const { nodeId, brokerEpoch, settings } = this.#options
     const { replicaFetchWaitMaxMs, replicaFetchMinBytes, replicaFetchResponseMaxBytes } = settings()
-    const waitMsMax = this.#syncing.size > 0 ? fetchWaitMsWhileSyncing : replicaFetchWaitMaxMs
+    const named = this.#session.request()
+    const isBrief = this.#syncing.size > 0 || this.#session.hasMore
+    const waitMsMax = Math.min(isBrief ? briefWaitMs : Infinity, replicaFetchWaitMaxMs)
     return {
       replicaState: { replicaId: nodeId, replicaEpoch: brokerEpoch() },
       maxWaitMs: Math.floor(Math.min(waitMsMax, this.#untilAdmissionMs())),
       minBytes: replicaFetchMinBytes,
       maxBytes: replicaFetchResponseMaxBytes,
-      ...this.#session.request(),
+      ...named,
     }
   }
 
@@ -455,5 +457,5 @@ function isAsAsked({ asked, partition }: Follow): boolean {
 
 /** As `PartitionLog.whenDurable`, of everything below the offset that is fetched next. */
 function whenDurable({ partition }: Follow): Promise<void> | undefined {
-  return partition.log.whenDurable(partition.fetchPosition().offset)
+  return partition.log.whenDurable(partition.log.nextOffset)
 }

@@ -15,18 +15,21 @@ const noSession = 0
 const fullEpoch = 0
 const firstEpoch = 1
 const epochMax = 0x7fff_ffff
+/** Partitions named in one request: the others follow in the next ones. It bounds what both sides do in one turn. */
+const namedMax = 1000
 
 /**
  * A follower's half of an incremental fetch session (KIP-227). The work of a request is in proportion to what has changed
  * since the last one, not to the partitions that are followed.
  *
  * I1: `#held` is what the leader has in the session once it took the last request.
+ * I2: what is wanted is held or in `#changed`.
  */
 export class ReplicaSession {
   readonly #partitionBytesMax: () => number
   #id = noSession
   #epoch = fullEpoch
-  /** In the order in which they are served when there is no session. */
+  /** In the order in which they are named when there is no session. */
   readonly #wanted = new Map<string, Follow>()
   /** Of those wanted, the ones that the leader must be told of. */
   readonly #changed = new Map<string, Follow>()
@@ -43,13 +46,17 @@ export class ReplicaSession {
     return this.#wanted.size
   }
 
+  /** Some are not named in the request that was made last. */
+  get hasMore(): boolean {
+    return this.#changed.size > 0
+  }
+
   wants(follow: Follow): boolean {
     return this.#wanted.get(follow.key) === follow
   }
 
   /** From the next request on, at where its log ends then. */
   want(follow: Follow): void {
-    this.#wanted.delete(follow.key)
     this.#wanted.set(follow.key, follow)
     this.#changed.set(follow.key, follow)
   }
@@ -64,32 +71,37 @@ export class ReplicaSession {
   /** The next request names everything. */
   restart(): void {
     this.#epoch = fullEpoch
+    this.#held.clear()
+    this.#dropped.clear()
+    this.#changed.clear()
+    for (const [key, follow] of this.#wanted) this.#changed.set(key, follow)
   }
 
   /** As `restart`, and there is nothing at the leader to be closed. */
   forget(): void {
     this.#id = noSession
-    this.#epoch = fullEpoch
+    this.restart()
   }
 
   /** Notes what is asked, in each `Follow` and here. */
   request(): SessionRequest {
-    const isFull = this.#epoch === fullEpoch
     const forgotten = new Map<Uuid, number[]>()
-    if (isFull) this.#held.clear()
-    else
-      for (const [key, { partition }] of this.#dropped) {
-        if (this.#wanted.has(key)) continue
-        groupOf(forgotten, partition.topicId).push(partition.index)
-        this.#held.delete(key)
-      }
+    for (const [key, { partition }] of this.#dropped) {
+      if (this.#wanted.has(key)) continue
+      groupOf(forgotten, partition.topicId).push(partition.index)
+      this.#held.delete(key)
+    }
     this.#dropped.clear()
     const topics = new Map<Uuid, PartitionRequest[]>()
-    for (const [key, follow] of isFull ? this.#wanted : this.#changed) {
+    let count = 0
+    for (const [key, follow] of this.#changed) {
+      if (++count > namedMax) break
+      this.#changed.delete(key)
+      this.#wanted.delete(key)
+      this.#wanted.set(key, follow)
       groupOf(topics, follow.partition.topicId).push(this.#ask(follow))
       this.#held.add(key)
     }
-    this.#changed.clear()
     return {
       sessionId: this.#id,
       sessionEpoch: this.#epoch,

@@ -34,7 +34,10 @@ export class FakeFollowed implements FollowedPartition {
   sync: (() => Promise<void>) | undefined
   initialSync: Promise<void> | undefined
   readonly log = {
-    owner: this as { start: number; initialSync: Promise<void> | undefined },
+    owner: this as { start: number; end: number; initialSync: Promise<void> | undefined },
+    get nextOffset(): number {
+      return this.owner.end
+    },
     get logStartOffset(): number {
       return this.owner.start
     },
@@ -93,6 +96,7 @@ export class FakeLeader {
   listOffsetsCount = 0
   broker: FakeBroker | undefined
   bytesMax = 100
+  isSessionless = false
   readonly #env: SimulatedEnv
   #session = new Map<string, { topicId: string; partition: number; offset: number; told: string }>()
 
@@ -129,6 +133,7 @@ export class FakeLeader {
     }
     const request = received.request as FetchRequest
     this.fetches.push(request)
+    const sessionId = this.isSessionless ? 0 : 7
     const refusal = this.refusals.shift()
     if (refusal !== undefined) return { response: { errorCode: refusal, responses: [] } }
     if (request.sessionEpoch === 0) this.#session = new Map()
@@ -142,7 +147,7 @@ export class FakeLeader {
       const responses = this.#read()
       if (responses.length === 0 && this.#env.clock.monotonicMs() < deadlineMs)
         this.#env.timers.after(1, poll)
-      else this.broker?.answer(received, { errorCode: 0, sessionId: 7, responses })
+      else this.broker?.answer(received, { errorCode: 0, sessionId, responses })
     }
     poll()
     return 'silence'

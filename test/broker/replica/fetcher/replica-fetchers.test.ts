@@ -259,6 +259,32 @@ t.test('followers: several fetchers share the partitions of one leader', async (
   await fetchers.close()
 })
 
+t.test('followers: thousands of partitions are named in several requests', async (t) => {
+  for (const isSessionless of [false, true]) {
+    const { leader, options, pass } = await fetcherStage()
+    leader.isSessionless = isSessionless
+    const partitions = Array.from({ length: 2500 }, (_, index) => new FakeFollowed('a', index))
+    const fetchers = new ReplicaFetchers(options)
+    for (const partition of partitions) {
+      leader.log(partition)
+      fetchers.follow(partition, 1)
+    }
+    await pass(isSessionless ? 30 : 100)
+    t.strictSame(
+      leader.fetches.slice(0, 2).map((fetch) => named(fetch).length),
+      [1000, 1000],
+    )
+    for (const index of [3, 999, 2400]) Object.assign(leader.log(partitions[index]!), { end: 5 })
+    await pass(isSessionless ? 30 : 100)
+    t.strictSame(
+      [3, 999, 2400].map((index) => partitions[index]?.end),
+      [5, 5, 5],
+    )
+    if (!isSessionless) t.equal(leader.fetches.filter((fetch) => named(fetch).length > 3).length, 3)
+    await fetchers.close()
+  }
+})
+
 t.test('followers: throttled replicas keep to the rate until they are in sync', async (t) => {
   const { leader, options, pass, throttled } = await fetcherStage()
   throttled.bytesPerSecond = 1000
