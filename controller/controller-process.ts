@@ -36,7 +36,7 @@ export class ControllerError extends Error {
 }
 
 /** Longer than any failover of etcd that was measured. */
-const candidacy: Candidacy = { silenceMs: 4_000, pollMs: 300 }
+const candidacy: Candidacy = { silenceMs: 4_000, pollMs: 200 }
 
 interface Parts {
   readonly controller: Controller

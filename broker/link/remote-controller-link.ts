@@ -52,7 +52,8 @@ export class ControllerLinkError extends Error {
 }
 
 const redialMsMin = 50
-const redialMsMax = 1_000
+/** Several controllers are tried one after another, so a second each would be too long. */
+const redialMsMax = 300
 const warnEveryMs = 10_000
 
 /**
