@@ -31,7 +31,7 @@ import { planFeatureUpdates } from './features.ts'
 import { LeaderBalance, planBalance, planUncleanElections } from './leader-balance.ts'
 import { MetadataWriter, type MetadataWriterOptions, type WriterState } from './metadata-writer.ts'
 import type { Outcome, Plan } from './outcome.ts'
-import { partitionPlanner, type PartitionPlanner } from './partition-planner.ts'
+import { mayAllowUnclean, partitionPlanner, type PartitionPlanner } from './partition-planner.ts'
 import { planReassignments } from './reassignments.ts'
 import {
   planCreation,
@@ -201,7 +201,10 @@ export class Controller implements ControllerLink {
   /** Who follows the log; a broker in this process does not, it shares the image. */
   describeQuorum(): Promise<Outcome<QuorumDescription>> {
     const { controllerId, controllerEpoch, offset } = this.image
-    const observers = this.#brokers.observers().filter(({ brokerId }) => brokerId !== controllerId)
+    const observers = this.#brokers
+      .observers()
+      .filter(({ brokerId }) => brokerId !== controllerId)
+      .toSorted((one, other) => one.brokerId - other.brokerId)
     const answer = { ok: true as const, controllerId, controllerEpoch, offset, observers }
     return this.#writer.commit({ records: [], answer })
   }
@@ -221,6 +224,9 @@ export class Controller implements ControllerLink {
       intervalMs: config.uncleanLeaderElectionIntervalMs,
       plan: () => planUncleanElections(this.#partitionPlanner()),
       commit: (records) => this.#writer.commitParts(records),
+    })
+    this.#writer.subscribe((records) => {
+      if (records.some(mayAllowUnclean)) unclean.soon()
     })
     if (!config.autoLeaderRebalanceEnable) return [unclean]
     const imbalancePercentage = config.leaderImbalancePerBrokerPercentage

@@ -94,32 +94,40 @@ const delayMsMax = 2 ** 31 - 1
 /** Plans elections and commits them, again and again until it is stopped. */
 export class LeaderBalance {
   readonly #options: LeaderBalanceOptions
-  /** Undefined: stopped. */
   #timer: Timer | undefined
+  #stopped = false
 
   constructor(options: LeaderBalanceOptions) {
     this.#options = options
-    this.#later()
+    this.#after(options.intervalMs)
+  }
+
+  /** Something changed that may allow elections: it does not wait for its time. */
+  soon(): void {
+    this.#after(0)
   }
 
   stop(): void {
+    this.#stopped = true
     this.#timer?.cancel()
-    this.#timer = undefined
   }
 
-  #later(): void {
-    const { timers, intervalMs } = this.#options
-    this.#timer = timers.after(Math.min(intervalMs, delayMsMax), () => void this.#run())
+  #after(delayMs: number): void {
+    if (this.#stopped) return
+    this.#timer?.cancel()
+    const { timers } = this.#options
+    this.#timer = timers.after(Math.min(delayMs, delayMsMax), () => void this.#run())
   }
 
+  /** Two may run at once: each plans on what the other has left to do. */
   async #run(): Promise<void> {
     let hasMore = true
-    while (hasMore && this.#timer !== undefined) {
+    while (hasMore && !this.#stopped) {
       const { records, answer } = this.#options.plan()
       if (records.length === 0) break
       const committed = await this.#options.commit(records)
       hasMore = committed.ok && answer.hasMore
     }
-    if (this.#timer !== undefined) this.#later() // re-check: awaited
+    this.#after(this.#options.intervalMs)
   }
 }

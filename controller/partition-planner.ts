@@ -1,4 +1,5 @@
 import type { ClusterImage } from '../broker/metadata/image.ts'
+import type { MetadataRecord } from '../protocol/metadata-records/records.ts'
 import type { ConfigSchema } from './configs.ts'
 import type { FencingPlanner } from './fencing.ts'
 import type { ElectionRules } from './leader-election.ts'
@@ -24,6 +25,11 @@ export function partitionPlanner(
       return parsed?.ok === true ? parsed.value === true : options.uncleanLeaderElectionEnable
     },
   }
+}
+
+/** Whether a topic that waited for its leader may elect another one after this. */
+export function mayAllowUnclean(record: MetadataRecord): boolean {
+  return record.type === 'config' && record.name === property && record.value !== 'false'
 }
 
 /** A clean election, or an unclean one where the topic has it. */
