@@ -1,5 +1,5 @@
 import { Command, Option } from 'commander'
-import type { StartOptions } from './start.ts'
+import type { ConfigOptions, StartOptions } from './start.ts'
 import type { ConsumeOptions } from './consume.ts'
 import type { LogOptions, VerifyOptions } from './log.ts'
 import type { ListOptions, ResetCommandOptions } from './group.ts'
@@ -33,6 +33,7 @@ export function createProgram(): Command {
   addConsume(program)
   addGroup(program)
   addLog(program)
+  addMetadata(program)
   return program
 }
 
@@ -275,6 +276,42 @@ function addLog(program: Command): void {
     .action(async (dir: string, _options, command: Command) =>
       (await import('./log.ts')).verifyLog(dir, optionsOf<VerifyOptions>(command)),
     )
+}
+
+function addMetadata(program: Command): void {
+  const metadata = program
+    .command('metadata')
+    .description("back up and restore the controller's metadata")
+  withStore(metadata.command('backup <file>'))
+    .description('copy the metadata to a file; the controller may run')
+    .addHelpText('after', examples('millrace metadata backup cluster.backup --data-dir ./data'))
+    .action(async (path: string, _options, command: Command) =>
+      (await import('./metadata.ts')).backUpMetadata(path, optionsOf<ConfigOptions>(command)),
+    )
+  withStore(metadata.command('restore [file]'))
+    .description(
+      'put a backup into the store while no controller runs; without a file, make a store that was itself put back fit for its brokers again',
+    )
+    .option('-y, --yes', "don't ask")
+    .addHelpText(
+      'after',
+      examples('millrace metadata restore cluster.backup --metadata etcd://e1:2379,e2:2379'),
+    )
+    .action(async (path: string | undefined, _options, command: Command) =>
+      (await import('./metadata.ts')).restoreMetadata(
+        path,
+        optionsOf<ConfigOptions & { yes?: boolean }>(command),
+      ),
+    )
+}
+
+/** Where the metadata is, in the words of `start`. */
+function withStore(command: Command): Command {
+  return command
+    .option('--config <file>', 'a Kafka-style .properties file')
+    .option('--data-dir <dir>', 'where the data is (log.dirs)')
+    .option('--metadata <store>', 'lmdb, or etcd://HOST:PORT,... (metadata.store)')
+    .option('--set <key=value>', 'any property, by its Kafka name; may be repeated', collect, [])
 }
 
 function examples(...lines: readonly string[]): string {

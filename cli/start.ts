@@ -7,7 +7,8 @@ import { CliError, formatReport, reportOf } from './errors.ts'
 import { exitCodes } from './exit-codes.ts'
 import { keyValues, type GlobalOptions } from './options.ts'
 
-export interface StartOptions extends GlobalOptions {
+/** What says how a process is configured. */
+export interface ConfigOptions extends GlobalOptions {
   readonly config?: string
   readonly dataDir?: string
   readonly listener?: string
@@ -18,6 +19,9 @@ export interface StartOptions extends GlobalOptions {
   readonly metadata?: string
   readonly hostLabel?: string
   readonly set: readonly string[]
+}
+
+export interface StartOptions extends ConfigOptions {
   readonly readyJson?: boolean
   readonly logLevel: LogLevel
 }
@@ -103,7 +107,7 @@ function fail(error: unknown, options: GlobalOptions): never {
   process.exit(report.exitCode)
 }
 
-function configOf(options: StartOptions): BrokerConfig {
+export function configOf(options: ConfigOptions): BrokerConfig {
   const sets = keyValues('--set', options.set)
   if (options.dataDir !== undefined) sets['log.dirs'] = resolve(options.dataDir)
   if (options.listener !== undefined) sets['listeners'] = `PLAINTEXT://${options.listener}`

@@ -46,6 +46,7 @@ const producerIdLeap = 1_000_000_000
 
 /** A consistent copy of a store that may be in use. */
 export async function backUp(store: MetadataStore): Promise<Buffer> {
+  if ((await store.get(keys.id)) === undefined) throw empty()
   for (let attempt = 1; ; attempt++) {
     try {
       return packBackup(await readStore(store))
@@ -89,7 +90,7 @@ export async function restore(store: MetadataStore, backup?: Uint8Array): Promis
   const seat = await readSeat({ store, keys })
   const present = (await store.get(keys.id)) === undefined ? undefined : await readStore(store)
   const source = backup === undefined ? present : unpackBackup(backup)
-  if (source === undefined) throw new MetadataFormatError('The metadata store is empty')
+  if (source === undefined) throw empty()
   if (present !== undefined && present.clusterId !== source.clusterId) {
     throw new MetadataFormatError(
       `The metadata store holds cluster ${present.clusterId}, the backup is of ${source.clusterId}: ` +
@@ -123,6 +124,10 @@ export async function restore(store: MetadataStore, backup?: Uint8Array): Promis
     },
   ])
   return { clusterId, epoch, topicCount: image.topicsByName.size }
+}
+
+function empty(): MetadataFormatError {
+  return new MetadataFormatError('The metadata store is empty: is it the right one')
 }
 
 async function transact(

@@ -166,7 +166,7 @@ async function listen({
 }
 
 /** Before anything else: a second controller on the same store would fence the first. */
-function lockMetadata(env: Env, config: BrokerConfig): DiskLock {
+export function lockMetadata(env: Env, config: BrokerConfig): DiskLock {
   const directory = metadataDirectory(config)
   env.disk.makeDirectory(directory)
   const lock = env.disk.lock(`${directory}/.lock`)
@@ -184,7 +184,8 @@ function metadataDirectory(config: BrokerConfig): string {
   return resolve(folder, 'metadata')
 }
 
-async function openStore(env: Env, config: BrokerConfig): Promise<MetadataStore> {
+/** What `metadata.store` names. */
+export async function openStore(env: Env, config: BrokerConfig): Promise<MetadataStore> {
   const endpoints = etcdEndpoints(config.metadataStore)
   if (endpoints === undefined) {
     const { LmdbStore } = await import('./store/lmdb.ts')
