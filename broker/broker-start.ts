@@ -38,7 +38,7 @@ import { ReceiveMemory } from './network/receive-memory.ts'
 import type { Routes } from './network/route.ts'
 import type { ReplicaFetchers } from './replica/fetcher/replica-fetchers.ts'
 import { Partitions } from './replica/partitions.ts'
-import { createFollowers } from './replication.ts'
+import { createFollowers, createThrottle } from './replication.ts'
 import { routesOf } from './routes.ts'
 
 export interface BrokerOptions {
@@ -320,6 +320,10 @@ export class BrokerStart {
       logs,
       groups,
       fetchSessions: new FetchSessions(maxIncrementalFetchSessionCacheSlots, this.#env.random),
+      leaderThrottle: createThrottle(
+        { env: this.#env, image: link.image, config: inForce },
+        'leader',
+      ),
       producerIds: new ProducerIds(link, nodeId),
       logger: this.#logger,
     }

@@ -5,15 +5,17 @@ import type { ClusterImage } from './metadata/image.ts'
 import { ReplicaFetchers } from './replica/fetcher/replica-fetchers.ts'
 import { ReplicationThrottle } from './replica/fetcher/replication-throttle.ts'
 
-/** What copies from other brokers, on the listener that is meant for that. */
-export function createFollowers(options: {
+export interface FollowersOptions {
   readonly env: Env
   readonly logger: Logger
   readonly image: ClusterImage
   /** As of now. */
   readonly config: () => BrokerConfig
   readonly brokerEpoch: () => number
-}): ReplicaFetchers {
+}
+
+/** What copies from other brokers, on the listener that is meant for that. */
+export function createFollowers(options: FollowersOptions): ReplicaFetchers {
   const { env, logger, image, config, brokerEpoch } = options
   const { nodeId } = config()
   return new ReplicaFetchers({
@@ -23,13 +25,24 @@ export function createFollowers(options: {
     brokerEpoch,
     addressOf: (brokerId) => interBrokerAddress(image, brokerId, config().interBrokerListenerName),
     settings: config,
-    throttle: new ReplicationThrottle({
-      clock: env.clock,
-      nodeId,
-      bytesPerSecond: () => config().followerReplicationThrottledRate,
-      replicasOf: (topic) =>
-        image.topicOverrides(topic).get('follower.replication.throttled.replicas') ?? '',
-    }),
+    throttle: createThrottle({ env, image, config }, 'follower'),
+  })
+}
+
+/** Of what this broker copies, or of what others copy from it. */
+export function createThrottle(
+  { env, image, config }: Pick<FollowersOptions, 'env' | 'image' | 'config'>,
+  side: 'leader' | 'follower',
+): ReplicationThrottle {
+  const replicas = `${side}.replication.throttled.replicas`
+  return new ReplicationThrottle({
+    clock: env.clock,
+    nodeId: config().nodeId,
+    bytesPerSecond: () =>
+      side === 'leader'
+        ? config().leaderReplicationThrottledRate
+        : config().followerReplicationThrottledRate,
+    replicasOf: (topic) => image.topicOverrides(topic).get(replicas) ?? '',
   })
 }
 

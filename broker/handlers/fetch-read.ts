@@ -162,9 +162,11 @@ function readOne(
   const { highWatermark, lastStableOffset } = partition
   const readCommitted = reader.kind === 'consumer' && reader.readCommitted
   const committedEnd = readCommitted ? lastStableOffset : highWatermark
+  const isHeldUp = isThrottled(broker, partition, reader)
+  const bytesLeft = isHeldUp ? 0 : limits.bytesMax - bytesBefore
   const read = log.read(wanted.fetchOffset, {
-    bytesMax: Math.max(0, Math.min(wanted.partitionMaxBytes, limits.bytesMax - bytesBefore)),
-    atLeastOneBatch: bytesBefore === 0,
+    bytesMax: Math.max(0, Math.min(wanted.partitionMaxBytes, bytesLeft)),
+    atLeastOneBatch: bytesBefore === 0 && !isHeldUp,
     offsetMax: reader.kind === 'follower' ? log.nextOffset : committedEnd,
   })
   if (!read.ok) return refused(wanted, read.error, partition)
@@ -179,6 +181,29 @@ function readOne(
     abortedTransactions: readCommitted ? abortedIn(log, wanted.fetchOffset, read) : null,
     preferredReadReplica: nobody,
     payload: read.payload,
+  }
+}
+
+/** A follower that is in sync is never held up: that would cost it its place in the ISR (KIP-73). */
+function isThrottled(
+  { leaderThrottle }: BrokerServices,
+  { topic, index, leadership }: Partition,
+  reader: Reader,
+): boolean {
+  if (reader.kind !== 'follower' || leadership?.isr.includes(reader.brokerId) === true) return false
+  return leaderThrottle.covers(topic, index) && leaderThrottle.waitMs > 0
+}
+
+/** What followers are given counts, whether they are in sync or not. */
+export function countThrottled(
+  { leaderThrottle }: BrokerServices,
+  { answers }: FetchRead,
+  reader: Reader,
+): void {
+  if (reader.kind !== 'follower') return
+  for (const { wanted, payload } of answers) {
+    if (payload !== undefined && leaderThrottle.covers(wanted.topic, wanted.partition))
+      leaderThrottle.record(payload.byteLength)
   }
 }
 

@@ -7,6 +7,7 @@ import type { GroupCoordinator } from '../group/group-coordinator.ts'
 import type { LogDirectories } from '../log/log-directories.ts'
 import type { ClusterImage } from '../metadata/image.ts'
 import type { ProducerIds } from './producer-ids.ts'
+import type { ReplicationThrottle } from '../replica/fetcher/replication-throttle.ts'
 import type { Partitions } from '../replica/partitions.ts'
 import type { FetchSessions } from './fetch-session.ts'
 
@@ -23,6 +24,8 @@ export interface BrokerServices {
   readonly logs: LogDirectories
   readonly groups: GroupCoordinator
   readonly fetchSessions: FetchSessions
+  /** Of what followers copy from here. */
+  readonly leaderThrottle: ReplicationThrottle
   readonly producerIds: ProducerIds
   readonly logger: Logger
 }

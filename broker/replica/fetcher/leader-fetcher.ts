@@ -22,6 +22,8 @@ const interruptMs = 10
 /** Errors in a row before an operator is told of what usually passes by itself. */
 const quietFailures = 5
 
+/** The rate may be raised meanwhile. */
+const throttleCheckMs = 500
 /** Others get their turn when the answers of so long were appended. */
 const sliceMs = 10
 
@@ -355,7 +357,7 @@ export class LeaderFetcher {
     const { throttle, env } = this.#options
     const { topic, index } = follow.partition
     const isThrottled = follow.lag !== 0 && throttle.covers(topic, index)
-    const waitMs = isThrottled ? throttle.waitMs : 0
+    const waitMs = isThrottled ? Math.min(throttle.waitMs, throttleCheckMs) : 0
     if (durable !== undefined) this.#await(follow, durable)
     else if (waitMs > 0) {
       follow.readyAtMs = env.clock.monotonicMs() + waitMs

@@ -118,6 +118,32 @@ t.test('replication: a replica that was away for too long starts over', async (t
   await cluster.stopAll()
 })
 
+t.test('replication: a leader gives throttled replicas no more than the rate', async (t) => {
+  const cluster = await SimulatedCluster.create(testSeed(6), {
+    properties: { 'leader.replication.throttled.rate': '200000', 'min.insync.replicas': '1' },
+  })
+  await cluster.createTopic(topic, {
+    configs: [{ name: 'leader.replication.throttled.replicas', value: '*' }],
+  })
+  await inSync(cluster, 3)
+  const { leader, isr } = cluster.stateOf(topic)
+  const away = isr.find((nodeId) => nodeId !== leader) ?? 0
+  cluster.kill(away)
+  await inSync(cluster, 2)
+  const large = numbered(40).map((value) => value.padEnd(500, '.'))
+  for (let index = 0; index < 150; index++) await produce(cluster, large)
+  await cluster.sleep(20_000)
+  const startMs = cluster.simulation.scheduler.nowMs
+  await cluster.startBroker(away)
+  await inSync(cluster, 3)
+  const tookMs = cluster.simulation.scheduler.nowMs - startMs
+  // A megabyte comes with the first answer, and two more at the rate.
+  t.ok(tookMs > 5000 && tookMs < 20_000, `three megabytes took ${tookMs} ms`)
+  await caughtUp(cluster)
+  checkEqual(t, cluster)
+  await cluster.stopAll()
+})
+
 t.test('replication: power cuts of one machine after the other lose nothing', async (t) => {
   const cluster = await SimulatedCluster.create(testSeed(5), {
     properties: { 'flush.policy': 'ack', 'min.insync.replicas': '2' },
