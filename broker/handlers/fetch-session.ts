@@ -27,6 +27,12 @@ const bytesMaxDefault = 128 * 1024 * 1024
 /** Of one partition in a session, beside its topic's name. */
 const partitionBytes = 300
 
+export interface SessionOptions {
+  readonly usesTopicIds: boolean
+  readonly isFollowers: boolean
+  readonly nowMs: number
+}
+
 /** The partitions of one client's fetches, so that it needs to name only what changes. */
 export class FetchSession {
   readonly id: number
@@ -34,15 +40,18 @@ export class FetchSession {
   readonly usesTopicIds: boolean
   /** In the order in which they are to be served: who gave data goes to the end. */
   readonly partitions = new Map<string, FetchPartition>()
+  /** A follower's: without it every fetch would name thousands of partitions, so it never makes room for a client's. */
+  readonly isFollowers: boolean
   /** The epoch that the next request must carry. */
   nextEpoch = 1
   lastUsedMs: number
   #bytes = 0
 
-  constructor(id: number, usesTopicIds: boolean, nowMs: number) {
+  constructor(id: number, options: SessionOptions) {
     this.id = id
-    this.usesTopicIds = usesTopicIds
-    this.lastUsedMs = nowMs
+    this.usesTopicIds = options.usesTopicIds
+    this.isFollowers = options.isFollowers
+    this.lastUsedMs = options.nowMs
   }
 
   /** Memory that its partitions take, roughly. */
@@ -110,9 +119,9 @@ export class FetchSessions {
   }
 
   /** Undefined when all slots are taken by sessions in use: the client then goes without one. */
-  create(usesTopicIds: boolean, nowMs: number): FetchSession | undefined {
-    if (this.#sessions.size >= this.#countMax && !this.#evict(nowMs)) return undefined
-    const session = new FetchSession(this.#freeId(), usesTopicIds, nowMs)
+  create(options: SessionOptions): FetchSession | undefined {
+    if (this.#sessions.size >= this.#countMax && !this.#evict(options)) return undefined
+    const session = new FetchSession(this.#freeId(), options)
     this.#sessions.set(session.id, session)
     return session
   }
@@ -135,10 +144,14 @@ export class FetchSessions {
     return this.#sessions.delete(id)
   }
 
-  #evict(nowMs: number): boolean {
-    const oldest = this.#sessions.values().next().value
-    if (oldest === undefined || nowMs - oldest.lastUsedMs < idlenessMsMin) return false
-    return this.#sessions.delete(oldest.id)
+  /** Of one that is idle; a follower also gets that of a client. */
+  #evict({ nowMs, isFollowers }: SessionOptions): boolean {
+    for (const session of this.#sessions.values()) {
+      if (nowMs - session.lastUsedMs >= idlenessMsMin || (isFollowers && !session.isFollowers))
+        return this.#sessions.delete(session.id)
+      if (!isFollowers) return false
+    }
+    return false
   }
 
   #freeId(): number {

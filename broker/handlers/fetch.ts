@@ -2,6 +2,7 @@ import { errors, type ErrorInfo } from '../../protocol/errors.ts'
 import { Fetch } from '../../protocol/messages/fetch.ts'
 import { topicNameLengthMax } from '../../protocol/topic-name.ts'
 import type { RequestOf, ResponseInputOf } from '../../protocol/schema/api.ts'
+import { CurrentLeaders, type CurrentLeader } from './current-leaders.ts'
 import { DelayedFetch } from './delayed-fetch.ts'
 import {
   findPartition,
@@ -28,6 +29,7 @@ const firstVersionWithTopicIds = 13
 const readCommitted = 1
 const firstVersionWithRack = 11
 const firstVersionWithReplicaState = 15
+const firstVersionWithEndpoints = 16
 const consumerId = -1
 const nobody = -1
 
@@ -122,6 +124,9 @@ class FetchInProgress {
 
   #answer(read: FetchRead): FetchResponse {
     const { session, incremental } = this.#fetch
+    const { broker, version, connection } = this.#context
+    const leaders = new CurrentLeaders(broker.image, connection.listenerName)
+    const tellsLeaders = version >= firstVersionWithEndpoints
     const responses = new Map<
       string,
       FetchResponse['responses'][number] & { partitions: unknown[] }
@@ -132,13 +137,16 @@ class FetchInProgress {
       const key = this.#limits.usesTopicIds ? topicId : topic
       const group = responses.get(key) ?? { topic, topicId, partitions: [] }
       responses.set(key, group)
-      group.partitions.push(toResponse(answer))
+      const { error, wanted } = answer
+      const leader = tellsLeaders ? leaders.of(wanted.topic, wanted.partition, error) : undefined
+      group.partitions.push(toResponse(answer, leader))
     }
     return {
       throttleTimeMs: 0,
       errorCode: errors.none.code,
       sessionId: session?.id ?? noSession,
       responses: [...responses.values()],
+      nodeEndpoints: leaders.endpoints,
     }
   }
 
@@ -191,6 +199,12 @@ function readerOf(request: FetchRequest, { broker, version }: RequestContext): R
   }
 }
 
+/** A broker that is known: other numbers anybody could invent. */
+function isFollower(request: FetchRequest, context: RequestContext): boolean {
+  const reader = readerOf(request, context)
+  return reader.kind === 'follower' && context.broker.image.brokers.has(reader.brokerId)
+}
+
 function openContext(request: FetchRequest, context: RequestContext): FetchContext | ErrorInfo {
   const { broker } = context
   const usesTopicIds = context.version >= firstVersionWithTopicIds
@@ -203,7 +217,8 @@ function openContext(request: FetchRequest, context: RequestContext): FetchConte
     if (sessionEpoch === finalEpoch || partitions.size === 0) {
       return { session: undefined, incremental: false, partitions }
     }
-    const session = sessions.create(usesTopicIds, nowMs)
+    const isFollowers = isFollower(request, context)
+    const session = sessions.create({ usesTopicIds, isFollowers, nowMs })
     for (const [key, partition] of partitions) session?.add(key, partition)
     if (session === undefined || !sessions.areTooLarge)
       return { session, incremental: false, partitions }
@@ -284,6 +299,7 @@ const noRecords = Buffer.alloc(0)
 
 function toResponse(
   answer: PartitionAnswer,
+  currentLeader: CurrentLeader | undefined,
 ): FetchResponse['responses'][number]['partitions'][number] {
   return {
     partitionIndex: answer.wanted.partition,
@@ -292,6 +308,7 @@ function toResponse(
     lastStableOffset: answer.lastStableOffset,
     logStartOffset: answer.logStartOffset,
     divergingEpoch: answer.divergingEpoch,
+    currentLeader,
     abortedTransactions: answer.abortedTransactions,
     preferredReadReplica: answer.preferredReadReplica,
     // Never null: librdkafka takes that for a broken response.

@@ -9,6 +9,7 @@ import {
 import type { RequestOf, ResponseInputOf } from '../../protocol/schema/api.ts'
 import type { AppendResult } from '../log/partition-log.ts'
 import type { Partition } from '../replica/partition.ts'
+import { CurrentLeaders } from './current-leaders.ts'
 import { Deadlines } from './deadlines.ts'
 import type { Handler, RequestContext } from './handler.ts'
 
@@ -22,6 +23,7 @@ const allInSyncReplicas = -1
 const nobody = 0
 const firstVersionWithTopicIds = 13
 const firstVersionWithZstd = 7
+const firstVersionWithLeaders = 10
 const unknownOffset = -1
 
 /** Appends record batches. KIP-98 (idempotence), KIP-467 (errors per record), KIP-516 (topic ids). */
@@ -37,11 +39,21 @@ export const handler: Handler<typeof Produce> = {
       return undefined
     }
     const committed = produce.whenCommitted()
-    return committed === undefined ? response : committed.then(() => response)
+    return committed === undefined
+      ? produce.complete(response)
+      : committed.then(() => produce.complete(response))
   },
 }
 
+/** A partition that was refused, as its error may have come from being at the wrong broker. */
+interface Refused {
+  readonly topic: string
+  readonly answer: Answer
+  readonly error: ErrorInfo
+}
+
 interface Pending {
+  readonly topic: string
   readonly answer: Answer
   readonly committed: Promise<ErrorInfo | undefined>
   done: boolean
@@ -51,6 +63,7 @@ class ProduceInProgress {
   readonly #request: ProduceRequest
   readonly #context: RequestContext
   readonly #pending: Pending[] = []
+  readonly #refused: Refused[] = []
   firstFailure: string | undefined
 
   constructor(request: ProduceRequest, context: RequestContext) {
@@ -85,7 +98,10 @@ class ProduceInProgress {
       for (const each of this.#pending) {
         void each.committed.then((error) => {
           each.done = true
-          if (error !== undefined) refuse(each.answer, error)
+          if (error !== undefined) {
+            refuse(each.answer, error)
+            this.#refused.push({ topic: each.topic, answer: each.answer, error })
+          }
           if (--left > 0) return
           timer.cancel()
           resolve()
@@ -94,12 +110,26 @@ class ProduceInProgress {
     })
   }
 
+  /** Phase 3: who came to the wrong broker is told the right one. */
+  complete(response: ProduceResponse): ProduceResponse {
+    const { broker, version, connection } = this.#context
+    if (this.#refused.length === 0 || version < firstVersionWithLeaders) return response
+    const leaders = new CurrentLeaders(broker.image, connection.listenerName)
+    for (const { topic, answer, error } of this.#refused) {
+      answer.currentLeader = leaders.of(topic, answer.index, error)
+    }
+    return { ...response, nodeEndpoints: leaders.endpoints }
+  }
+
   #appendTo(topic: string | undefined, data: PartitionData): Answer {
     const { broker } = this.#context
     const partition = topic === undefined ? undefined : broker.partitions.get(topic, data.index)
     const refusal = this.#refusal(topic, partition, data)
     if (refusal !== undefined || partition === undefined || data.records === null) {
-      return this.#failed(data.index, refusal ?? errors.unknownTopicOrPartition, undefined)
+      const error = refusal ?? errors.unknownTopicOrPartition
+      const answer = this.#failed(data.index, error, undefined)
+      if (topic !== undefined) this.#refused.push({ topic, answer, error })
+      return answer
     }
     const result = partition.append(data.records, 'client')
     if (!result.ok) return this.#failed(data.index, result.error, result)
@@ -114,7 +144,8 @@ class ProduceInProgress {
     }
     if (this.#request.acks === allInSyncReplicas) {
       const committed = partition.whenCommitted(result.nextOffset)
-      if (committed !== undefined) this.#pending.push({ answer, committed, done: false })
+      if (committed !== undefined)
+        this.#pending.push({ topic: partition.topic, answer, committed, done: false })
     }
     return answer
   }

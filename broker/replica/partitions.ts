@@ -155,14 +155,6 @@ export class Partitions {
     }
   }
 
-  /** The image was replaced as a whole. */
-  reload(): void {
-    const { image } = this.#options
-    for (const id of this.#names.keys()) if (!image.topicsById.has(id)) this.#removeTopic(id)
-    for (const topic of image.topicsByName.values()) this.#openTopic(topic)
-    this.#configure('broker', '')
-  }
-
   close(): void {
     this.#closed = true
     for (const timer of this.#timers) timer.cancel()

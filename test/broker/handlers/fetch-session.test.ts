@@ -14,7 +14,7 @@ function sessionsOf(countMax: number): FetchSessions {
 
 t.test('fetch sessions: one is found again by its id and its next epoch only', async (t) => {
   const sessions = sessionsOf(2)
-  const session = sessions.create(true, 0)
+  const session = sessions.create({ usesTopicIds: true, isFollowers: false, nowMs: 0 })
   t.ok(session)
   if (session === undefined) return
   t.equal(sessions.find(session.id, 1, true), session)
@@ -28,7 +28,7 @@ t.test('fetch sessions: one is found again by its id and its next epoch only', a
 })
 
 t.test('fetch sessions: epochs wrap to 1, since 0 opens a session and -1 closes it', async (t) => {
-  const session = new FetchSession(1, true, 0)
+  const session = new FetchSession(1, { usesTopicIds: true, isFollowers: false, nowMs: 0 })
   session.nextEpoch = 0x7fffffff
   session.advanceEpoch()
   t.equal(session.nextEpoch, 1)
@@ -38,20 +38,24 @@ t.test(
   'fetch sessions: a full cache takes the slot of one that is idle, never of one in use',
   async (t) => {
     const sessions = sessionsOf(2)
-    const first = sessions.create(true, 0)
-    sessions.create(true, 1000)
-    t.equal(sessions.create(true, 60_000), undefined, 'both were used lately')
+    const first = sessions.create({ usesTopicIds: true, isFollowers: false, nowMs: 0 })
+    sessions.create({ usesTopicIds: true, isFollowers: false, nowMs: 1000 })
+    t.equal(
+      sessions.create({ usesTopicIds: true, isFollowers: false, nowMs: 60_000 }),
+      undefined,
+      'both were used lately',
+    )
     if (first !== undefined) sessions.touch(first, 100_000)
-    const third = sessions.create(true, 130_000)
+    const third = sessions.create({ usesTopicIds: true, isFollowers: false, nowMs: 130_000 })
     t.ok(third, 'the second had been idle for two minutes')
     t.equal(sessions.count, 2)
     t.equal(sessions.find(first?.id ?? 0, 1, true), first, 'the one in use is still there')
-    t.equal(sessionsOf(0).create(true, 0), undefined, 'no slots: no sessions')
+    t.equal(sessionsOf(0).create({ usesTopicIds: true, isFollowers: false, nowMs: 0 }), undefined, 'no slots: no sessions')
   },
 )
 
 t.test('fetch sessions: who gave data is served last', async (t) => {
-  const session = new FetchSession(1, false, 0)
+  const session = new FetchSession(1, { usesTopicIds: false, isFollowers: false, nowMs: 0 })
   const partition = (index: number) => ({
     topic: 't',
     topicId: '',
@@ -68,4 +72,17 @@ t.test('fetch sessions: who gave data is served last', async (t) => {
   const first = session.partitions.get('t:0')
   if (first !== undefined) session.moveToEnd('t:0', first)
   t.same([...session.partitions.keys()], ['t:1', 't:2', 't:0'])
+})
+
+t.test('fetch sessions: a follower takes the slot of a client, and none takes its', async (t) => {
+  const sessions = sessionsOf(2)
+  const options = { usesTopicIds: true, isFollowers: false, nowMs: 0 }
+  const follower = sessions.create({ ...options, isFollowers: true })
+  const client = sessions.create(options)
+  t.equal(sessions.create(options), undefined)
+  const second = sessions.create({ ...options, isFollowers: true })
+  t.ok(second)
+  t.equal(sessions.find(client?.id ?? -1, 1, true), errors.fetchSessionIdNotFound)
+  t.equal(sessions.find(follower?.id ?? -1, 1, true), follower)
+  t.equal(sessions.create({ ...options, isFollowers: true }), undefined)
 })

@@ -129,6 +129,28 @@ t.test('list offsets: what the asker may see', async (t) => {
   t.same(await list(broker, -3, { isolationLevel: 1 }), [[0, 0, 1000, 0]])
 })
 
+t.test('list offsets: a new leader does not tell an end that could go back', async (t) => {
+  const broker = await PartitionCalls.open()
+  const partition = broker.add('topic', 0, 2)
+  write(partition, 3)
+  const replicas = { replicas: [1, 2], isr: [1, 2] }
+  partition.log.highWatermark = 1
+  partition.apply(partitionState({ ...replicas, leaderEpoch: 5, partitionEpoch: 1 }))
+  const ask = async (version: number, timestamp: number) => {
+    const partitions = [{ partitionIndex: 0, timestamp }]
+    const request = { replicaId: -1, topics: [{ name: 'topic', partitions }] }
+    const { topics } = await broker.call(listOffsets, version, request)
+    const row = topics[0]?.partitions[0]
+    return [row?.errorCode, row?.offset]
+  }
+  t.same(await ask(5, -1), [errors.offsetNotAvailable.code, -1])
+  t.same(await ask(4, -1), [errors.leaderNotAvailable.code, -1])
+  t.same(await ask(5, Number.MAX_SAFE_INTEGER), [errors.offsetNotAvailable.code, -1])
+  t.same(await ask(5, -2), [0, 0])
+  partition.followerFetched(2, { offset: 3, nowMs: 0, brokerEpoch: -1, logStartOffset: 0 })
+  t.same(await ask(5, -1), [0, 3])
+})
+
 t.test('list offsets: refusals', async (t) => {
   const broker = await PartitionCalls.open()
   const partition = broker.add('topic', 0, 4)

@@ -5,6 +5,7 @@ import { PeerConnection } from '../../../broker/replica/fetcher/peer-connection.
 import { errors } from '../../../protocol/errors.ts'
 import { Fetch } from '../../../protocol/messages/fetch.ts'
 import { ListOffsets } from '../../../protocol/messages/list-offsets.ts'
+import { Produce } from '../../../protocol/messages/produce.ts'
 import type { AnyApi, RequestInputOf, ResponseOf } from '../../../protocol/schema/api.ts'
 import { SimulatedCluster } from '../../support/cluster.ts'
 import { testSeed } from '../../support/seeded-random.ts'
@@ -145,6 +146,51 @@ t.test('cluster: consumers are sent to the replica in their rack, and read there
   t.match(await consume(cluster, leader, { rackId: `rack${leader}` }), { preferred: -1 })
   t.match(await consume(cluster, leader, { rackId: 'elsewhere' }), { preferred: -1 })
   t.match(await consume(cluster, other, { version: 10 }), { error: 6 }, 'it would not understand')
+  await cluster.stopAll()
+})
+
+t.test('cluster: who comes to the wrong broker is told the right one', async (t) => {
+  const cluster = await SimulatedCluster.create(testSeed(30))
+  await cluster.createTopic(topic)
+  const { leader, leaderEpoch } = cluster.stateOf(topic)
+  const other = leader === 1 ? 2 : 1
+  const records = batch(['a'])
+  const produced = await ask(cluster, other, {
+    api: Produce,
+    version: 12,
+    request: {
+      transactionalId: null,
+      acks: -1,
+      timeoutMs: 1000,
+      topicData: [{ name: topic, partitionData: [{ index: 0, records }] }],
+    },
+  })
+  const errorCode = errors.notLeaderOrFollower.code
+  const currentLeader = { leaderId: leader, leaderEpoch }
+  t.match(produced.responses[0]?.partitionResponses[0], { errorCode, currentLeader })
+  const nodeEndpoints = [{ nodeId: leader, host: cluster.hostOf(leader), port: 9092 }]
+  t.match(produced.nodeEndpoints, nodeEndpoints)
+  const topicId = cluster.image(1).topicsByName.get(topic)?.id ?? ''
+  const wanted = { partition: 0, fetchOffset: 0, partitionMaxBytes: 100, currentLeaderEpoch: -1 }
+  const fetchAs = (replicaId: number, currentLeaderEpoch: number, from: number) =>
+    ask(cluster, from, {
+      api: Fetch,
+      version: 17,
+      request: {
+        replicaState: { replicaId, replicaEpoch: 1 },
+        maxWaitMs: 10,
+        minBytes: 1,
+        topics: [{ topicId, partitions: [{ ...wanted, currentLeaderEpoch }] }],
+        forgottenTopicsData: [],
+      },
+    })
+  const fetched = await fetchAs(other, leaderEpoch, 3 - leader === other ? 3 : other)
+  t.match(fetched.responses[0]?.partitions[0], { errorCode, currentLeader })
+  t.match(fetched.nodeEndpoints, nodeEndpoints)
+  const newer = await fetchAs(other, leaderEpoch + 1, leader)
+  t.equal(newer.responses[0]?.partitions[0]?.errorCode, errors.unknownLeaderEpoch.code)
+  const stranger = await fetchAs(77, leaderEpoch, leader)
+  t.equal(stranger.responses[0]?.partitions[0]?.errorCode, errors.unknownLeaderEpoch.code)
   await cluster.stopAll()
 })
 
