@@ -339,6 +339,7 @@ export class MetadataWriter {
   #later(): void {
     if (this.#state === 'closed' || this.#state === 'reigning') return
     const { env, candidacy } = this.#options
+    this.#timer?.cancel()
     if (candidacy === undefined) {
       this.#timer = env.timers.after(this.#resumeDelayMs, () => void this.#try())
       this.#resumeDelayMs = Math.min(this.#resumeDelayMs * 2, resumeDelayMsMax)

@@ -52,6 +52,8 @@ const channelOptions = {
   'grpc.keepalive_time_ms': 5000,
   'grpc.keepalive_timeout_ms': 1000,
   'grpc.enable_retries': 0,
+  // Else a connection that is made anew would be the old one.
+  'grpc.use_local_subchannel_pool': 1,
 }
 
 /** A connection to one member of etcd, which dials by itself. The only user of gRPC; loaded when etcd is configured. */

@@ -3,6 +3,7 @@ import { StoreError } from './metadata-store.ts'
 
 /** gRPC status codes. */
 const invalidArgument = 3
+const deadlineExceeded = 4
 const permissionDenied = 7
 const resourceExhausted = 8
 const failedPrecondition = 9
@@ -20,6 +21,11 @@ const definite = new Set([
 /** Whether the call may have been carried out all the same. `too many requests` is said before anything is done: it may be repeated. */
 export function isLost(error: EtcdCallError): boolean {
   return !definite.has(error.status) || /too many requests/.test(error.message)
+}
+
+/** Nothing came back in time. */
+export function isSilence(error: unknown): boolean {
+  return error instanceof EtcdCallError && error.status === deadlineExceeded
 }
 
 /** etcd forgets tokens when it starts and after some minutes, and all of them when a user or role changes. */

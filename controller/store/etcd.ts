@@ -1,6 +1,6 @@
 import type { Env } from '../../base/env.ts'
 import { EtcdCallError, EtcdConnection, type TlsFiles } from './etcd-connection.ts'
-import { explain, isLost, isStaleToken } from './etcd-errors.ts'
+import { explain, isLost, isSilence, isStaleToken } from './etcd-errors.ts'
 import {
   compareEqual,
   targetModRevision,
@@ -38,11 +38,15 @@ const rangeTimeoutMs = 5000
 const authenticationTimeoutMs = 2000
 const retryDelayMs = 30
 const attemptsPerEndpoint = 2
+/** Then the connection may be one that the network has forgotten, which the kernel notices after many minutes only. */
+const silentCallsMax = 3
 
 interface Member {
   readonly endpoint: string
   connection: EtcdConnection
   tls: TlsFiles | undefined
+  /** Calls in a row that were not answered in time. */
+  silentCalls: number
 }
 
 /**
@@ -65,6 +69,7 @@ export class EtcdStore implements MetadataStore {
       endpoint,
       connection: new EtcdConnection(endpoint, tls),
       tls,
+      silentCalls: 0,
     }))
     // Controllers spread over the members.
     this.#current = Math.floor(options.env.random.fraction() * this.#members.length)
@@ -166,8 +171,19 @@ export class EtcdStore implements MetadataStore {
     options: { readonly timeoutMs: number; readonly token: string | undefined },
   ): Promise<EtcdMethods[M]['response']> {
     const deadlineMs = this.#options.env.clock.wallMs() + options.timeoutMs
-    const { connection } = this.#member()
-    return connection.call(method, request, { deadlineMs, token: options.token })
+    const member = this.#member()
+    const answer = member.connection.call(method, request, { deadlineMs, token: options.token })
+    return answer.then(
+      (response) => {
+        member.silentCalls = 0
+        return response
+      },
+      (error: unknown) => {
+        if (isSilence(error)) member.silentCalls++
+        else member.silentCalls = 0
+        throw error
+      },
+    )
   }
 
   async #authenticate(): Promise<void> {
@@ -187,13 +203,13 @@ export class EtcdStore implements MetadataStore {
   /** After a failure: the next member, with the certificates as they are now. */
   #turnToNext(): void {
     this.#current = (this.#current + 1) % this.#members.length
-    const member = this.#members[this.#current]
-    if (this.#options.tls === undefined || member === undefined) return
-    const tls = this.#options.tls()
-    if (equalFiles(tls, member.tls)) return
+    const member = this.#member()
+    const tls = this.#options.tls?.()
+    if (member.silentCalls < silentCallsMax && equalFiles(tls, member.tls)) return
     member.connection.close()
     member.connection = new EtcdConnection(member.endpoint, tls)
     member.tls = tls
+    member.silentCalls = 0
   }
 
   #storeError(error: EtcdCallError): StoreError {
@@ -262,12 +278,12 @@ function bytesOf(text: string): Buffer {
   return Buffer.from(text)
 }
 
-function equalFiles(one: TlsFiles, other: TlsFiles | undefined): boolean {
+function equalFiles(one: TlsFiles | undefined, other: TlsFiles | undefined): boolean {
   const same = (a: Buffer | undefined, b: Buffer | undefined): boolean =>
     a === undefined || b === undefined ? a === b : a.equals(b)
   return (
-    same(one.ca, other?.ca) &&
-    same(one.certificate, other?.certificate) &&
-    same(one.key, other?.key)
+    same(one?.ca, other?.ca) &&
+    same(one?.certificate, other?.certificate) &&
+    same(one?.key, other?.key)
   )
 }

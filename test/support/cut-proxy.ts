@@ -7,6 +7,8 @@ export interface CutProxy {
   /** `pass`; `swallow`: nothing comes back; `refuse`: connections are cut and not accepted. */
   mode: 'pass' | 'swallow' | 'refuse'
   delayMs: number
+  /** What is connected now is never heard of again, and not closed either. */
+  forget(): void
   /** Cuts what is connected now. */
   cut(): void
   close(): Promise<void>
@@ -15,6 +17,7 @@ export interface CutProxy {
 export async function cutProxy(target: string): Promise<CutProxy> {
   const [host = '', port = ''] = target.split(':')
   const sockets = new Set<Socket>()
+  const forgotten = new WeakSet<Socket>()
   const server = createServer((inner) => {
     const outer = connect(Number(port), host)
     for (const socket of [inner, outer]) {
@@ -27,9 +30,11 @@ export async function cutProxy(target: string): Promise<CutProxy> {
       })
     }
     if (proxy.mode === 'refuse') inner.destroy()
-    inner.on('data', (chunk: Buffer) => outer.write(chunk))
+    inner.on('data', (chunk: Buffer) => {
+      if (!forgotten.has(inner)) outer.write(chunk)
+    })
     outer.on('data', (chunk: Buffer) => {
-      if (proxy.mode !== 'pass') return
+      if (proxy.mode !== 'pass' || forgotten.has(outer)) return
       if (proxy.delayMs === 0) inner.write(chunk)
       else setTimeout(() => inner.write(chunk), proxy.delayMs)
     })
@@ -39,6 +44,7 @@ export async function cutProxy(target: string): Promise<CutProxy> {
     endpoint: `127.0.0.1:${(server.address() as AddressInfo).port}`,
     mode: 'pass',
     delayMs: 0,
+    forget: () => sockets.forEach((socket) => forgotten.add(socket)),
     cut: () => sockets.forEach((socket) => socket.destroy()),
     async close() {
       this.cut()

@@ -106,6 +106,24 @@ t.test(
   },
 )
 
+t.test('etcd: a connection that the network has forgotten is replaced', { skip }, async (t) => {
+  const { endpoints } = await cluster(t)
+  const proxy = await cutProxy(endpoints[0]!)
+  t.teardown(() => proxy.close())
+  const store = open(t, { endpoints: [proxy.endpoint] })
+  await store.transact([], [put('/a')])
+  proxy.forget()
+  const startedMs = performance.now()
+  let answered = false
+  while (!answered && performance.now() - startedMs < 20_000) {
+    answered = await store.transact([], [put('/a')]).then(
+      () => true,
+      () => false,
+    )
+  }
+  t.ok(performance.now() - startedMs < 5000, 'not when the kernel gives up')
+})
+
 t.test('etcd: a full one refuses, with the commands that help', { skip }, async (t) => {
   const { endpoints } = await cluster(t, { args: ['--quota-backend-bytes', String(1 << 20)] })
   const store = open(t, { endpoints })
