@@ -1,27 +1,9 @@
 // Goal: logs of all replicas are the same, byte by byte, whatever happened to their brokers.
-import t, { type Test } from 'tap'
-import type { PartitionLog } from '../../../../broker/log/partition-log.ts'
+import t from 'tap'
 import { SimulatedCluster } from '../../../support/cluster.ts'
 import { testSeed } from '../../../support/seeded-random.ts'
-import { batch, numbered, readAll, take } from '../../log/log-support.ts'
-
-const topic = 'copied'
-
-/** All batches, from the first offset that both have. */
-function bytesOf(log: PartitionLog, endOffset: number): Buffer {
-  const parts: Buffer[] = []
-  for (let offset = log.logStartOffset; offset < endOffset;) {
-    const read = log.read(offset, {
-      bytesMax: 1 << 20,
-      atLeastOneBatch: true,
-      offsetMax: endOffset,
-    })
-    if (!read.ok || read.payload === undefined) break
-    parts.push(take(read.payload))
-    offset = read.nextOffset
-  }
-  return Buffer.concat(parts)
-}
+import { batch, numbered, readAll } from '../../log/log-support.ts'
+import { caughtUp, checkEqual, inSync, topic } from './replicas.ts'
 
 async function produce(cluster: SimulatedCluster, values: readonly string[]): Promise<void> {
   const partition = cluster.partition(cluster.stateOf(topic).leader, topic)
@@ -30,28 +12,6 @@ async function produce(cluster: SimulatedCluster, values: readonly string[]): Pr
   const error = await cluster.until(Promise.resolve(partition.whenCommitted(appended.nextOffset)))
   if (error !== undefined) throw new Error(error.name)
 }
-
-const inSync = (cluster: SimulatedCluster, count: number): Promise<void> =>
-  cluster.eventually(`${count} in sync`, () => cluster.stateOf(topic).isr.length === count)
-
-function checkEqual(t: Test, cluster: SimulatedCluster): void {
-  const logs = [...cluster.brokers.keys()].map((nodeId) => cluster.partition(nodeId, topic).log)
-  const [first, ...others] = logs
-  if (first === undefined) throw new Error('nobody runs')
-  for (const log of others) {
-    t.equal(log.nextOffset, first.nextOffset)
-    t.ok(bytesOf(log, log.nextOffset).equals(bytesOf(first, first.nextOffset)), 'the same bytes')
-    t.same(log.leaderEpochs.entries, first.leaderEpochs.entries)
-  }
-}
-
-const caughtUp = (cluster: SimulatedCluster): Promise<void> =>
-  cluster.eventually('all logs end alike', () => {
-    const ends = [...cluster.brokers.keys()].map(
-      (nodeId) => cluster.partition(nodeId, topic).log.nextOffset,
-    )
-    return new Set(ends).size === 1
-  })
 
 for (const policy of ['ack', 'os']) {
   t.test(`replication: acks=all through kills of any broker, flush.policy=${policy}`, async (t) => {
