@@ -24,7 +24,7 @@ import { GroupCoordinator } from './group/group-coordinator.ts'
 import { FetchSessions } from './handlers/fetch-session.ts'
 import type { BrokerServices } from './handlers/handler.ts'
 import { ProducerIds } from './handlers/producer-ids.ts'
-import { RemoteControllerLink, type ControllerLinkError } from './link/remote-controller-link.ts'
+import type { ControllerLinkError } from './link/remote-controller-link.ts'
 import { inlineRunner } from './log/cleaner/inline-runner.ts'
 import { LogCleaner, type CleanerConfig } from './log/cleaner/log-cleaner.ts'
 import { WorkerRunner } from './log/cleaner/worker-runner.ts'
@@ -73,7 +73,10 @@ export interface BrokerParts {
   readonly listeners: readonly Listener[]
 }
 
-/** The steps of a start, in order, with the way back. */
+/**
+ * The steps of a start, in order, with the way back.
+ * What a broker without peers has no use for is loaded only where it has some: that keeps its start short.
+ */
 export class BrokerStart {
   readonly #given: BrokerConfig
   /** In force: what was given, and what was set at run time. */
@@ -113,7 +116,7 @@ export class BrokerStart {
     const logs = await this.#openLogs(image.clusterId, configOf)
     const addresses: Listener[] = []
     const lifecycle = this.#lifecycle(link, logs, addresses)
-    const followers = this.#hasPeers() ? this.#followers(link, lifecycle) : undefined
+    const followers = this.#hasPeers() ? await this.#followers(link, lifecycle) : undefined
     const partitions = this.#partitions({ link, lifecycle, logs, configOf, followers })
     const groups = this.#groupCoordinator(link, partitions)
     const services = this.#services({ link, lifecycle, logs, partitions, groups })
@@ -166,7 +169,8 @@ export class BrokerStart {
 
   async #connect(): Promise<ControllerLink> {
     const { nodeId, initialBrokerRegistrationTimeoutMs } = this.#given
-    const link = await RemoteControllerLink.open(
+    const module = await import('./link/remote-controller-link.ts')
+    const link = await module.RemoteControllerLink.open(
       {
         env: this.#env,
         logger: this.#logger,
@@ -251,8 +255,8 @@ export class BrokerStart {
     }
   }
 
-  #followers(link: ControllerLink, lifecycle: BrokerLifecycle): ReplicaFetchers {
-    const followers = createFollowers({
+  async #followers(link: ControllerLink, lifecycle: BrokerLifecycle): Promise<ReplicaFetchers> {
+    const followers = await createFollowers({
       env: this.#env,
       logger: this.#logger,
       image: link.image,

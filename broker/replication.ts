@@ -2,7 +2,7 @@ import type { Env } from '../base/env.ts'
 import type { Logger } from '../base/logger.ts'
 import type { BrokerConfig } from './config.ts'
 import type { ClusterImage } from './metadata/image.ts'
-import { ReplicaFetchers } from './replica/fetcher/replica-fetchers.ts'
+import type { ReplicaFetchers } from './replica/fetcher/replica-fetchers.ts'
 import { ReplicationThrottle } from './replica/fetcher/replication-throttle.ts'
 
 export interface FollowersOptions {
@@ -15,10 +15,11 @@ export interface FollowersOptions {
 }
 
 /** What copies from other brokers, on the listener that is meant for that. */
-export function createFollowers(options: FollowersOptions): ReplicaFetchers {
+export async function createFollowers(options: FollowersOptions): Promise<ReplicaFetchers> {
+  const module = await import('./replica/fetcher/replica-fetchers.ts')
   const { env, logger, image, config, brokerEpoch } = options
   const { nodeId } = config()
-  return new ReplicaFetchers({
+  return new module.ReplicaFetchers({
     env,
     logger,
     nodeId,
