@@ -30,6 +30,7 @@ interface KafkaJs {
 export interface NewTopic {
   readonly topic: string
   readonly numPartitions: number
+  readonly replicationFactor?: number
   readonly configEntries?: readonly { name: string; value: string }[]
 }
 
@@ -173,7 +174,7 @@ function kafkaOf(address: string, retries = 8): InstanceType<KafkaJs['Kafka']> {
   const { Kafka, logLevel } = requireClient('kafkajs') as KafkaJs
   return new Kafka({
     clientId: 'millrace-test',
-    brokers: [address],
+    brokers: address.split(','),
     logLevel: logLevel.NOTHING,
     retry: { initialRetryTime: 20, retries },
   })

@@ -5,7 +5,7 @@ import { createInterface } from 'node:readline'
 
 import { compiledRoot, repositoryRoot } from './places.ts'
 import { ServerProcess } from './server-process.ts'
-import type { Server, ServerOptions } from './server.ts'
+import type { ServerOptions } from './server.ts'
 
 /**
  * The program: MILLRACE_BIN, or the bundle in dist/bin when this test runs from dist/, or the
@@ -18,33 +18,37 @@ export const millraceProgram =
     : join(compiledRoot, 'cli', 'main.js'))
 
 /** Starts the broker and waits for its ready line. */
-export async function startMillrace(options: ServerOptions): Promise<Server> {
-  const sets = Object.entries(options.properties ?? {}).flatMap(([key, value]) => [
-    '--set',
-    `${key}=${value}`,
-  ])
-  const child = spawn(
-    process.env['MILLRACE_NODE'] ?? process.execPath,
-    [
-      ...(options.runtimeArguments ?? []),
-      millraceProgram,
-      'start',
-      '--ready-json',
-      '--data-dir',
-      options.dataDirectory,
-      '--listener',
-      `127.0.0.1:${options.port ?? 0}`,
-      ...sets,
-    ],
-    { stdio: ['ignore', 'pipe', 'pipe'], env: environment() },
-  )
-  const server = new ServerProcess(child, options.dataDirectory)
+export function startMillrace(options: ServerOptions): Promise<ServerProcess> {
+  const { dataDirectory, port = 0, properties = {}, runtimeArguments = [] } = options
+  const command = [process.env['MILLRACE_NODE'] ?? process.execPath, ...runtimeArguments]
+  const args = ['--data-dir', dataDirectory, '--listener', `127.0.0.1:${port}`]
+  return launchMillrace(command, [...args, ...setFlags(properties)], { dataDirectory })
+}
+
+/** `millrace start` in any role; `command` is what runs a program of Node. Its port is that of the ready line. */
+export async function launchMillrace(
+  command: readonly string[],
+  args: readonly string[],
+  place: { readonly dataDirectory: string; readonly host?: string },
+): Promise<ServerProcess> {
+  const [executable = '', ...leading] = command
+  const child = spawn(executable, [...leading, millraceProgram, 'start', '--ready-json', ...args], {
+    stdio: ['ignore', 'pipe', 'pipe'],
+    env: environment(),
+  })
+  const server = new ServerProcess(child, place.dataDirectory, place.host)
   const ready = await readyLine(child.stdout)
   if (ready === undefined) {
-    throw new Error(`millrace did not start (${server.exitCode()})\n${server.errorOutput()}`)
+    const code = server.exitCode()
+    if (code === undefined) await server.kill()
+    throw new Error(`millrace did not start (${code})\n${server.errorOutput()}`)
   }
   server.port = Number(ready.slice(ready.lastIndexOf(':') + 1))
   return server
+}
+
+export function setFlags(properties: Readonly<Record<string, string>>): string[] {
+  return Object.entries(properties).flatMap(([key, value]) => ['--set', `${key}=${value}`])
 }
 
 /** Without MILLRACE_BIN and the like, which the broker would take for properties of its own, and refuse. */
@@ -53,7 +57,7 @@ function environment(): NodeJS.ProcessEnv {
   return Object.fromEntries(entries)
 }
 
-/** The first listener's `host:port`, or undefined when the process ended or took too long. */
+/** The first listener's `host:port`, a controller's own, or undefined when the process ended or took too long. */
 function readyLine(stdout: NodeJS.ReadableStream): Promise<string | undefined> {
   return new Promise((resolve) => {
     const timer = setTimeout(() => resolve(undefined), 60_000)
@@ -74,6 +78,10 @@ function readyLine(stdout: NodeJS.ReadableStream): Promise<string | undefined> {
 
 function listenerOf(line: string): string | undefined {
   if (!line.startsWith('{')) return undefined
-  const event = JSON.parse(line) as { event?: string; listeners?: string[] }
-  return event.event === 'ready' ? event.listeners?.[0] : undefined
+  const event = JSON.parse(line) as {
+    event?: string
+    listeners?: string[]
+    controllerListener?: string
+  }
+  return event.event === 'ready' ? (event.listeners?.[0] ?? event.controllerListener) : undefined
 }

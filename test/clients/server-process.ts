@@ -9,14 +9,15 @@ import type { Server } from './server.ts'
 const errorOutputLengthMax = 1 << 20
 
 export class ServerProcess implements Server {
-  readonly host = '127.0.0.1'
+  readonly host: string
   readonly dataDirectory: string
   readonly #child: ChildProcess
   readonly #exited: Promise<number>
   #port = 0
   #errorOutput = ''
 
-  constructor(child: ChildProcess, dataDirectory: string) {
+  constructor(child: ChildProcess, dataDirectory: string, host = '127.0.0.1') {
+    this.host = host
     this.dataDirectory = dataDirectory
     this.#child = child
     this.#exited = exitOf(child)
@@ -74,6 +75,11 @@ export class ServerProcess implements Server {
       everyMs: 1,
       describe: () => `process ${this.processId} stops`,
     })
+  }
+
+  /** SIGCONT, after `suspend`. */
+  resume(): void {
+    this.#child.kill('SIGCONT')
   }
 
   async kill(): Promise<void> {

@@ -130,6 +130,26 @@ export class History {
     if (history.acknowledged[offset] !== -1) this.#compare(partition, offset)
   }
 
+  /** What was read at `offset`; undefined: nothing was. */
+  valueAt(partition: number, offset: number): string | undefined {
+    const { numbers, clients, nextOffset } = this.#partitions[partition]!
+    if (offset >= nextOffset) return undefined
+    return `${this.#clientNames[clients[offset]!]}-${numbers[offset]}`
+  }
+
+  /** What somebody else read at `offset`, which must be what the log holds. */
+  compareRead(reader: string, partition: number, offset: number, value: string): void {
+    const there = this.valueAt(partition, offset)
+    if (there !== value) {
+      this.#find('changed', `${reader} read ${value} at ${partition}/${offset}, where ${there} is`)
+    }
+  }
+
+  /** A reader's offsets must go up one by one. */
+  noteSkip(reader: string, partition: number, before: number, offset: number): void {
+    this.#find('changed', `${reader} read ${partition}/${offset} behind ${partition}/${before}`)
+  }
+
   /** Behind the last offset that was acknowledged, by partition. */
   acknowledgedEnds(): number[] {
     return this.#partitions.map(({ acknowledgedEnd }) => acknowledgedEnd)

@@ -6,12 +6,13 @@ import { createInterface } from 'node:readline'
 import type { Readable, Writable } from 'node:stream'
 
 import { toolFlags } from '../clients/kafka.ts'
-import { clientsDirectory, jarsClasspath } from '../clients/places.ts'
+import { clientsDirectory, compiledRoot, jarsClasspath } from '../clients/places.ts'
 import { exitOf } from '../clients/processes.ts'
 
 export const loadClients = {
   java: ['java', ...toolFlags, '-cp', jarsClasspath, 'Client', 'load'],
   librdkafka: ['python3', join(clientsDirectory, 'python', 'load.py')],
+  sdk: [process.execPath, join(compiledRoot, 'test', 'clients', 'sdk-load.js')],
 } as const satisfies Record<string, readonly string[]>
 
 export type LoadClientName = keyof typeof loadClients
