@@ -4,8 +4,8 @@ import { join } from 'node:path'
 
 import t from 'tap'
 
+import { ClusterProcess } from './cluster-process.ts'
 import { kafkaTool } from './kafka.ts'
-import { LocalCluster } from './local-cluster.ts'
 import { temporaryDirectory } from './places.ts'
 import { eventually } from './processes.ts'
 import { targetName } from './server.ts'
@@ -14,7 +14,10 @@ t.setTimeout(600_000)
 if (targetName !== 'millrace') t.bailout('a cluster of Apache Kafka is not started here')
 
 const folder = temporaryDirectory('cluster-tools')
-const cluster = await LocalCluster.start('cluster', { 'offsets.topic.num.partitions': '4' })
+const cluster = await ClusterProcess.start({
+  directory: folder.path,
+  properties: { 'offsets.topic.num.partitions': '4' },
+})
 t.teardown(async () => {
   await cluster.stop()
   folder.remove()
@@ -65,7 +68,8 @@ function waitFor(topic: string, what: string, holds: (rows: Row[]) => boolean): 
     {
       timeoutMs: 60_000,
       everyMs: 200,
-      describe: () => `${topic} ${what}: ${JSON.stringify(rows)}\n${cluster.errorOutput(1)}`,
+      describe: () =>
+        `${topic} ${what}: ${JSON.stringify(rows)}\n${cluster.controller.errorOutput()}`,
     },
   )
 }
@@ -95,11 +99,11 @@ await t.test('kafka-topics: replicas of all brokers, led in turn, in sync', asyn
 
 await t.test('kafka-metadata-quorum, kafka-features, kafka-configs', async (t) => {
   const status = await tool('MetadataQuorumCommand', 'describe', '--status')
-  t.match(status, /LeaderId:\s+1\n/)
-  t.match(status, /CurrentVoters:\s+\[\{"id": 1\}\]/)
-  t.match(status, /CurrentObservers:\s+\[.*"id": 2.*"id": 3/)
+  t.match(status, /LeaderId:\s+100\n/)
+  t.match(status, /CurrentVoters:\s+\[\{"id": 100\}\]/)
+  t.match(status, /CurrentObservers:\s+\[.*"id": 1.*"id": 2.*"id": 3/)
   const replication = await tool('MetadataQuorumCommand', 'describe', '--replication')
-  t.match(replication, /^1\s.*Leader/m)
+  t.match(replication, /^100\s.*Leader/m)
   t.match(replication, /^3\s.*Observer/m)
   t.match(await tool('FeatureCommand', 'describe'), /metadata.version.*FinalizedVersionLevel: 4.3/)
   const change = ['--alter', '--entity-type', 'topics', '--entity-name', 'three']
@@ -115,14 +119,14 @@ await t.test('kafka-metadata-quorum, kafka-features, kafka-configs', async (t) =
 })
 
 await t.test('kafka-leader-election: leaders go back to a broker that was away', async (t) => {
-  await cluster.stopBroker(3)
+  await cluster.broker(3).stop()
   const away = await waitFor('three', 'is led by others', (all) =>
     all.every(({ leader, isr }) => leader !== '3' && isr === '1,2'),
   )
   t.equal(away.length, 6)
   t.match(await topics('--describe', '--under-replicated-partitions'), /Topic: three/)
   t.notMatch(await topics('--describe', '--unavailable-partitions'), /Topic: three/)
-  await cluster.startBroker(3)
+  await cluster.broker(3).start()
   await waitFor('three', 'is in sync again', (all) => all.every(({ isr }) => isr === '1,2,3'))
   const text = await elect('--election-type', 'preferred', '--all-topic-partitions')
   t.match(text, /Successfully completed leader election \(PREFERRED\) for partitions .*three/)
@@ -177,11 +181,11 @@ await t.test('kafka-reassign-partitions: moves data, lists, cancels', async (t) 
 await t.test('kafka-leader-election: unclean, where only that helps', async (t) => {
   await create('fragile', '--replica-assignment', '2:3')
   await waitFor('fragile', 'is in sync', ([row]) => row?.isr === '2,3')
-  await cluster.killBroker(3)
+  await cluster.broker(3).kill()
   await waitFor('fragile', 'has lost 3', ([row]) => row?.isr === '2')
-  await cluster.killBroker(2)
+  await cluster.broker(2).kill()
   await waitFor('fragile', 'has no leader', ([row]) => row?.leader === 'none')
-  await cluster.startBroker(3)
+  await cluster.broker(3).start()
   const partition = ['--topic', 'fragile', '--partition', '0']
   t.match(
     await elect('--election-type', 'preferred', ...partition),
@@ -190,7 +194,7 @@ await t.test('kafka-leader-election: unclean, where only that helps', async (t) 
   t.match(await elect('--election-type', 'unclean', ...partition), /Successfully completed/)
   const rows = await waitFor('fragile', 'is led by 3', ([row]) => row?.leader === '3')
   t.match(rows, [{ isr: '3' }])
-  await cluster.startBroker(2)
+  await cluster.broker(2).start()
   await waitFor('fragile', 'is in sync again', ([row]) => row?.isr === '2,3')
 })
 
@@ -198,7 +202,7 @@ await t.test('kafka-cluster: a broker that has left is unregistered', async (t) 
   for (const topic of ['three', 'fragile', 'moving', '__consumer_offsets']) {
     await topics('--delete', '--if-exists', '--topic', topic)
   }
-  await cluster.stopBroker(3)
+  await cluster.broker(3).stop()
   const { code, stdout } = await kafkaTool('org.apache.kafka.tools.ClusterTool', [
     'unregister',
     '--bootstrap-server',
