@@ -1,4 +1,8 @@
 import t from 'tap'
+import { silentLogger } from '../../base/logger.ts'
+import { Simulation } from '../../base/simulated/simulated-env.ts'
+import { Broker } from '../../broker/broker.ts'
+import { MemoryStore } from '../../controller/store/memory.ts'
 import { RealCluster, SimulatedCluster } from '../support/cluster.ts'
 
 t.test('cluster: three brokers get a topic with three replicas', async (t) => {
@@ -39,6 +43,69 @@ t.test('cluster: a broker that stops hands its partitions over first', async (t)
     t.not(leader, 1)
     t.notOk(isr.includes(1))
   }
+  await cluster.stopAll()
+})
+
+t.test('cluster: the controller of a broker serves other brokers as well', async (t) => {
+  const simulation = new Simulation(4)
+  const start = (nodeId: number, properties: Record<string, string>): Promise<Broker> => {
+    const host = `node${nodeId}`
+    return simulation.until(
+      Broker.start({
+        env: simulation.createEnv(host),
+        store: new MemoryStore(),
+        logger: silentLogger,
+        properties: {
+          'node.id': String(nodeId),
+          'log.dirs': '/data',
+          listeners: `PLAINTEXT://${host}:9092`,
+          ...properties,
+        },
+      }),
+    )
+  }
+  const first = await start(1, { 'controller.listener': 'node1:9093' })
+  const second = await start(2, {
+    'process.roles': 'broker',
+    'controller.quorum.bootstrap.servers': 'node1:9093',
+  })
+  const { image } = first.parts.link
+  t.match(
+    [...image.brokers.values()],
+    [
+      { id: 1, fenced: false },
+      { id: 2, fenced: false },
+    ],
+  )
+  const { link } = second.parts
+  const topic = { name: 'orders', partitionCount: 2, replicationFactor: 2 }
+  await simulation.until(
+    link.createTopics([{ ...topic, assignments: [], configs: [] }], { validateOnly: false }),
+  )
+  t.same(image.partition('orders', 0)?.isr.toSorted(), [1, 2])
+  await simulation.until(second.stop())
+  t.same(image.partition('orders', 0)?.isr, [1])
+  t.same(image.partition('orders', 1)?.isr, [1])
+  await simulation.until(first.stop())
+})
+
+t.test('cluster: a second broker with the same id is refused', async (t) => {
+  const failures: unknown[] = []
+  const cluster = await SimulatedCluster.create(5, { failed: (error) => failures.push(error) })
+  const twin = Broker.start({
+    env: cluster.simulation.createEnv('twin'),
+    logger: silentLogger,
+    properties: {
+      'node.id': '2',
+      'process.roles': 'broker',
+      'controller.quorum.bootstrap.servers': `controller:${cluster.controllerPort}`,
+      'log.dirs': '/data',
+      listeners: 'PLAINTEXT://twin:9092',
+      'initial.broker.registration.timeout.ms': '3000',
+    },
+  })
+  await t.rejects(cluster.until(twin), { code: 'NOT_REGISTERED', message: /node\.id/ })
+  t.same(failures, [])
   await cluster.stopAll()
 })
 
