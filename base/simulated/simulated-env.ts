@@ -9,7 +9,8 @@ export class SimulatedEnv implements Env {
   readonly simulation: Simulation
   readonly host: string
   readonly clock: Clock
-  readonly timers: Timers
+  /** Of the process that runs now: the next one gets others, so that nothing kept for these outlives it. */
+  timers: Timers
   readonly disk: SimulatedDisk
   readonly network: Network
   readonly random: Random
@@ -29,7 +30,14 @@ export class SimulatedEnv implements Env {
       wallMs: () => Math.floor(epochMs + scheduler.nowMs + this.wallSkewMs),
       monotonicMs: () => scheduler.nowMs,
     }
-    this.timers = {
+    this.timers = this.#newTimers()
+  }
+
+  #newTimers(): Timers {
+    const { scheduler } = this.simulation
+    const { host } = this
+    const owner = this.#owner
+    return {
       after: (delayMs, run) => {
         const event = scheduler.schedule({ delayMs, label: `timer ${host}`, owner, run })
         return { cancel: () => scheduler.cancel(event) }
@@ -43,6 +51,7 @@ export class SimulatedEnv implements Env {
   /** SIGKILL: none of its callbacks runs again, the kernel closes its sockets, the page cache survives. */
   kill(): void {
     this.#owner.kill()
+    this.timers = this.#newTimers()
     this.simulation.network.abandon(this.host, true)
     this.disk.releaseProcess()
   }
@@ -50,6 +59,7 @@ export class SimulatedEnv implements Env {
   /** The whole host stops at once, until `boot`: what was not synced may be lost, peers hear nothing. */
   cutPower(): void {
     this.#owner.kill()
+    this.timers = this.#newTimers()
     this.simulation.network.abandon(this.host, false)
     this.disk.crash()
   }
