@@ -33,7 +33,7 @@ export interface ConsumerOptions {
   /** Default every 5000 ms. What is done is committed, never what was merely delivered. */
   readonly autoCommit?: boolean | { readonly intervalMs: number }
   readonly fetch?: FetchOptions
-  /** Fetched ahead and not yet delivered, over all partitions. Default 64 MiB. */
+  /** Fetched ahead and not yet delivered, over all partitions. Default 8 MiB: more made nothing faster on a LAN. */
   readonly maxBufferedBytes?: number
   /** How long a revocation waits for records that are being processed. Default 10,000. */
   readonly revokeTimeoutMs?: number
@@ -120,7 +120,7 @@ export function settingsOf(options: ConsumerOptions): ConsumerSettings {
     maxWaitMs: integer('fetch.maxWaitMs', fetch.maxWaitMs, 500, 0),
     maxBytes: integer('fetch.maxBytes', fetch.maxBytes, 50 * mebibyte, 1),
     partitionMaxBytes: integer('fetch.partitionMaxBytes', fetch.partitionMaxBytes, mebibyte, 1),
-    maxBufferedBytes: integer('maxBufferedBytes', options.maxBufferedBytes, 64 * mebibyte, 1),
+    maxBufferedBytes: integer('maxBufferedBytes', options.maxBufferedBytes, 8 * mebibyte, 1),
     rackId: options.rackId ?? '',
     maxPollIntervalMs: integer('maxPollIntervalMs', options.maxPollIntervalMs, 300_000, 1),
     autoCommitIntervalMs: autoCommitIntervalOf(options.autoCommit ?? true),
