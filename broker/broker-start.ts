@@ -21,6 +21,7 @@ import {
   type BrokerConfig,
 } from './config.ts'
 import { GroupCoordinator } from './group/group-coordinator.ts'
+import { Deadlines } from './handlers/deadlines.ts'
 import { FetchSessions } from './handlers/fetch-session.ts'
 import type { BrokerServices } from './handlers/handler.ts'
 import { ProducerIds } from './handlers/producer-ids.ts'
@@ -324,6 +325,7 @@ export class BrokerStart {
       logs,
       groups,
       fetchSessions: new FetchSessions(maxIncrementalFetchSessionCacheSlots, this.#env.random),
+      deadlines: new Deadlines(this.#env),
       leaderThrottle: createThrottle(
         { env: this.#env, image: link.image, config: inForce },
         'leader',

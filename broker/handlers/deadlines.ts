@@ -12,24 +12,14 @@ const grainShift = 5
  * Never early.
  */
 export class Deadlines {
-  static readonly #byTimers = new WeakMap<DeadlineEnv['timers'], Deadlines>()
   readonly #env: DeadlineEnv
   /** By due time: monotonic milliseconds, whole. */
   readonly #groups = new Map<number, Set<() => void>>()
   #timer: Timer | undefined
   #timerDueMs = Infinity
 
-  private constructor(env: DeadlineEnv) {
+  constructor(env: DeadlineEnv) {
     this.#env = env
-  }
-
-  /** Those of a broker: one object for each set of timers. */
-  static of(env: DeadlineEnv): Deadlines {
-    const known = Deadlines.#byTimers.get(env.timers)
-    if (known !== undefined) return known
-    const deadlines = new Deadlines(env)
-    Deadlines.#byTimers.set(env.timers, deadlines)
-    return deadlines
   }
 
   /** Calls `callback` once; each callback is a function of its own. */

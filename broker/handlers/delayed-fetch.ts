@@ -1,6 +1,6 @@
-import type { Env, Timer } from '../../base/env.ts'
+import type { Timer } from '../../base/env.ts'
 import type { Partition } from '../replica/partition.ts'
-import { Deadlines } from './deadlines.ts'
+import type { Deadlines } from './deadlines.ts'
 import { releaseRead, type FetchRead } from './fetch-read.ts'
 import type { RequestConnection } from './handler.ts'
 
@@ -33,14 +33,14 @@ export class DelayedFetch {
 
   /** Undefined when the client left. */
   wait(
-    env: Pick<Env, 'clock' | 'timers'>,
+    deadlines: Deadlines,
     maxWaitMs: number,
     connection: RequestConnection,
   ): Promise<FetchRead | undefined> {
     const promise = new Promise<FetchRead | undefined>((resolve) => {
       this.#resolve = resolve
     })
-    this.#timer = Deadlines.of(env).after(maxWaitMs, () => this.#finish(this.#options.read()))
+    this.#timer = deadlines.after(maxWaitMs, () => this.#finish(this.#options.read()))
     const { partitions, what } = this.#options
     const wake = (): void => this.#wake()
     this.#unwatch = partitions.map((partition) => partition.watch(wake, what))

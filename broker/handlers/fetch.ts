@@ -5,6 +5,7 @@ import type { RequestOf, ResponseInputOf } from '../../protocol/schema/api.ts'
 import { CurrentLeaders, type CurrentLeader } from './current-leaders.ts'
 import { DelayedFetch } from './delayed-fetch.ts'
 import {
+  countThrottled,
   findPartition,
   readPartitions,
   type FetchLimits,
@@ -110,7 +111,7 @@ class FetchInProgress {
       what: this.#limits.reader.kind === 'follower' ? 'written' : 'committed',
     })
     return delayed
-      .wait(broker.env, maxWaitMs, connection)
+      .wait(broker.deadlines, maxWaitMs, connection)
       .then((result) => (result === undefined ? undefined : this.#answer(result)))
   }
 
@@ -127,6 +128,7 @@ class FetchInProgress {
     const { broker, version, connection } = this.#context
     const leaders = new CurrentLeaders(broker.image, connection.listenerName)
     const tellsLeaders = version >= firstVersionWithEndpoints
+    countThrottled(this.#context.broker, read, this.#limits.reader)
     const responses = new Map<
       string,
       FetchResponse['responses'][number] & { partitions: unknown[] }

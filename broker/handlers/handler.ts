@@ -9,6 +9,7 @@ import type { ClusterImage } from '../metadata/image.ts'
 import type { ProducerIds } from './producer-ids.ts'
 import type { ReplicationThrottle } from '../replica/fetcher/replication-throttle.ts'
 import type { Partitions } from '../replica/partitions.ts'
+import type { Deadlines } from './deadlines.ts'
 import type { FetchSessions } from './fetch-session.ts'
 
 /** What handlers may use of the broker. */
@@ -24,6 +25,8 @@ export interface BrokerServices {
   readonly logs: LogDirectories
   readonly groups: GroupCoordinator
   readonly fetchSessions: FetchSessions
+  /** Of requests that wait. */
+  readonly deadlines: Deadlines
   /** Of what followers copy from here. */
   readonly leaderThrottle: ReplicationThrottle
   readonly producerIds: ProducerIds

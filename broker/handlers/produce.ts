@@ -10,7 +10,6 @@ import type { RequestOf, ResponseInputOf } from '../../protocol/schema/api.ts'
 import type { AppendResult } from '../log/partition-log.ts'
 import type { Partition } from '../replica/partition.ts'
 import { CurrentLeaders } from './current-leaders.ts'
-import { Deadlines } from './deadlines.ts'
 import type { Handler, RequestContext } from './handler.ts'
 
 type ProduceRequest = RequestOf<typeof Produce>
@@ -90,7 +89,7 @@ class ProduceInProgress {
     if (this.#pending.length === 0) return undefined
     return new Promise((resolve) => {
       let left = this.#pending.length
-      const timer = Deadlines.of(this.#context.broker.env).after(this.#request.timeoutMs, () => {
+      const timer = this.#context.broker.deadlines.after(this.#request.timeoutMs, () => {
         for (const each of this.#pending)
           if (!each.done) refuse(each.answer, errors.requestTimedOut)
         resolve()

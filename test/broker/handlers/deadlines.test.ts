@@ -5,8 +5,7 @@ import { Deadlines } from '../../../broker/handlers/deadlines.ts'
 t.test('deadlines: never early, and late by a 32nd at most', async (t) => {
   const simulation = new Simulation(1)
   const env = simulation.createEnv('broker')
-  const deadlines = Deadlines.of(env)
-  t.equal(Deadlines.of(env), deadlines)
+  const deadlines = new Deadlines(env)
   const startMs = env.clock.monotonicMs()
   const late: number[] = []
   const delays = [0, 1, 3, 10, 33, 500, 512, 30_000, 300_000]
@@ -32,7 +31,7 @@ t.test('deadlines: one timer for all that wait; what is taken back never comes',
       return env.timers.after(ms, callback)
     },
   }
-  const deadlines = Deadlines.of({ clock: env.clock, timers })
+  const deadlines = new Deadlines({ clock: env.clock, timers })
   let count = 0
   const waits = Array.from({ length: 1000 }, () => deadlines.after(30_000, () => count++))
   t.equal(armed, 1)
@@ -46,7 +45,7 @@ t.test('deadlines: one that is longer than any timer can be', async (t) => {
   const simulation = new Simulation(3)
   const env = simulation.createEnv('broker')
   let fired = false
-  Deadlines.of(env).after(Number.MAX_SAFE_INTEGER, () => (fired = true))
+  new Deadlines(env).after(Number.MAX_SAFE_INTEGER, () => (fired = true))
   await simulation.run(simulation.scheduler.nowMs + 1000)
   t.notOk(fired)
 })

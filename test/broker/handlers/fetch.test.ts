@@ -1,6 +1,7 @@
 import t from 'tap'
-import { StorageError } from '../../../base/env.ts'
+import { StorageError, type Env } from '../../../base/env.ts'
 import { silentLogger } from '../../../base/logger.ts'
+import { Deadlines } from '../../../broker/handlers/deadlines.ts'
 import { handler } from '../../../broker/handlers/fetch.ts'
 import { readPartitions } from '../../../broker/handlers/fetch-read.ts'
 import { FetchSessions, type FetchPartition } from '../../../broker/handlers/fetch-session.ts'
@@ -52,16 +53,18 @@ function setUp(partition = new FakePartition()): {
 } {
   const timers: number[] = []
   let id = 0
-  const broker = {
-    env: {
-      clock: { monotonicMs: () => 0 },
-      timers: {
-        after: (ms: number) => {
-          timers.push(ms)
-          return { cancel: () => undefined }
-        },
+  const env = {
+    clock: { monotonicMs: () => 0 },
+    timers: {
+      after: (ms: number) => {
+        timers.push(ms)
+        return { cancel: () => undefined }
       },
     },
+  }
+  const broker = {
+    env,
+    deadlines: new Deadlines(env as unknown as Env),
     config: { fetchMaxBytes: 1_000_000 },
     image: {
       topicsByName: new Map([
