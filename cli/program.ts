@@ -1,5 +1,6 @@
 import { Command, Option } from 'commander'
 import type { ConfigOptions, StartOptions } from './start.ts'
+import type { ClusterStartOptions } from './cluster/start.ts'
 import type { ConsumeOptions } from './consume.ts'
 import type { LogOptions, VerifyOptions } from './log.ts'
 import type { ListOptions, ResetCommandOptions } from './group.ts'
@@ -28,6 +29,7 @@ export function createProgram(): Command {
     .exitOverride()
     .addHelpText('after', exitCodeHelp)
   addStart(program)
+  addCluster(program)
   addTopic(program)
   addProduce(program)
   addConsume(program)
@@ -70,11 +72,8 @@ function addStart(program: Command): void {
     .option('--host-label <name>', 'the machine, to spread replicas over machines (host.label)')
     .option('--set <key=value>', 'any property, by its Kafka name; may be repeated', collect, [])
     .option('--ready-json', 'print one line of JSON on standard output when clients are served')
-    .addOption(
-      new Option('--log-level <level>', 'what is logged on standard error')
-        .choices(['debug', 'info', 'warn', 'error', 'silent'])
-        .default('info'),
-    )
+    .addOption(logLevel('info'))
+    .addOption(new Option('--supervised', 'stop when standard input ends').hideHelp())
     .addHelpText(
       'after',
       examples(
@@ -86,6 +85,28 @@ function addStart(program: Command): void {
     )
     .action(async (_options, command: Command) =>
       (await import('./start.ts')).start(optionsOf<StartOptions>(command)),
+    )
+}
+
+function addCluster(program: Command): void {
+  const cluster = program
+    .command('cluster')
+    .description('run a cluster on this machine; look after any cluster')
+  cluster
+    .command('start')
+    .description('run a controller and brokers, and start again what dies; Ctrl-C stops all')
+    .option('--brokers <n>', 'how many brokers (default: as many as there were, or 3)')
+    .option('--data-dir <dir>', 'where the cluster is; one that is there goes on', './cluster')
+    .option(
+      '--base-port <n>',
+      'of the first broker, the others follow; 0 picks free ones (default: as before, or 9092)',
+    )
+    .option('--set <key=value>', 'a property of all processes; may be repeated', collect, [])
+    .option('--ready-json', 'print one line of JSON on standard output when clients are served')
+    .addOption(logLevel('warn'))
+    .addHelpText('after', examples('millrace cluster start --brokers 3 --data-dir ./cluster'))
+    .action(async (_options, command: Command) =>
+      (await import('./cluster/start.ts')).startCluster(optionsOf<ClusterStartOptions>(command)),
     )
 }
 
@@ -312,6 +333,12 @@ function withStore(command: Command): Command {
     .option('--data-dir <dir>', 'where the data is (log.dirs)')
     .option('--metadata <store>', 'lmdb, or etcd://HOST:PORT,... (metadata.store)')
     .option('--set <key=value>', 'any property, by its Kafka name; may be repeated', collect, [])
+}
+
+function logLevel(standard: string): Option {
+  return new Option('--log-level <level>', 'what is logged on standard error')
+    .choices(['debug', 'info', 'warn', 'error', 'silent'])
+    .default(standard)
 }
 
 function examples(...lines: readonly string[]): string {

@@ -2,7 +2,9 @@ import { readFileSync } from 'node:fs'
 import { resolve } from 'node:path'
 import { createLogger, type Logger, type LogLevel } from '../base/logger.ts'
 import { createRealEnv } from '../base/real/real-env.ts'
+import { Broker } from '../broker/broker.ts'
 import { controllerListenerOf, loadBrokerConfig, type BrokerConfig } from '../broker/config.ts'
+import { ControllerProcess } from '../controller/controller-process.ts'
 import { CliError, formatReport, reportOf } from './errors.ts'
 import { exitCodes } from './exit-codes.ts'
 import { keyValues, type GlobalOptions } from './options.ts'
@@ -23,6 +25,8 @@ export interface ConfigOptions extends GlobalOptions {
 
 export interface StartOptions extends ConfigOptions {
   readonly readyJson?: boolean
+  /** By `cluster start`, which holds the other end of standard input. */
+  readonly supervised?: boolean
   readonly logLevel: LogLevel
 }
 
@@ -40,9 +44,11 @@ export async function start(options: StartOptions): Promise<void> {
   const failed = (error: unknown): never => fail(error, options)
   const isBroker = config.processRoles.includes('broker')
   const running = await (isBroker ? startBroker : startController)({ config, logger, failed })
-  stopOnSignals(running, failed)
+  const isSupervised = options.supervised === true
+  stopWhenTold(running, failed, { isSupervised })
   const readyMs = Math.round(performance.now())
-  process.stderr.write(`Millrace serves ${running.serves}, ready in ${readyMs} ms\n`)
+  if (!isSupervised)
+    process.stderr.write(`Millrace serves ${running.serves}, ready in ${readyMs} ms\n`)
   if (options.readyJson === true) {
     const { nodeId } = config
     const line = { event: 'ready', ...running.ready, nodeId, readyMs, pid: process.pid }
@@ -57,7 +63,6 @@ interface ProcessOptions {
 }
 
 async function startBroker(options: ProcessOptions): Promise<Running> {
-  const { Broker } = await import('../broker/broker.ts')
   const broker = await Broker.start(options)
   const listeners = broker.listeners.map(({ host, port }) => placeOf(host, port))
   const { clusterId, controllerPort: port } = broker
@@ -74,7 +79,6 @@ async function startBroker(options: ProcessOptions): Promise<Running> {
 }
 
 async function startController(options: ProcessOptions): Promise<Running> {
-  const { ControllerProcess } = await import('../controller/controller-process.ts')
   const running = await ControllerProcess.start({ ...options, env: createRealEnv() })
   const { host = '', port = 0 } = controllerListenerOf(options.config) ?? {}
   const controllerListener = placeOf(host, running.port ?? port)
@@ -89,15 +93,28 @@ function placeOf(host: string, port: number): string {
   return `${host.includes(':') ? `[${host}]` : host}:${port}`
 }
 
-function stopOnSignals(running: Running, failed: (error: unknown) => never): void {
+/** By a signal, or by the end of the supervisor. */
+function stopWhenTold(
+  running: Running,
+  failed: (error: unknown) => never,
+  { isSupervised }: { readonly isSupervised: boolean },
+): void {
   let signals = 0
   const stop = (): void => {
     if (++signals > 1) process.exit(exitCodes.interrupted)
-    process.stderr.write('Stopping; once more to stop at once\n')
+    if (!isSupervised) process.stderr.write('Stopping; once more to stop at once\n')
     running.stop().then(() => process.exit(exitCodes.ok), failed)
   }
   process.on('SIGTERM', stop)
   process.on('SIGINT', stop)
+  if (!isSupervised) return
+  // The supervisor read these; what it does not read any more is lost with it.
+  process.stdout.on('error', () => undefined)
+  process.stderr.on('error', () => undefined)
+  process.stdin.once('close', () => {
+    if (signals === 0) stop()
+  })
+  process.stdin.resume()
 }
 
 /** A bug or a lost disk: recovery at the next start is safer than going on. */
