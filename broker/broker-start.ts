@@ -1,12 +1,12 @@
 import { resolve } from 'node:path'
-import type { Env, StorageError } from '../base/env.ts'
+import { StorageError, type Env } from '../base/env.ts'
 import { createLogger, type Logger } from '../base/logger.ts'
 import { realDisk } from '../base/real/disk.ts'
 import { createRealEnv } from '../base/real/real-env.ts'
 import { randomUuid } from '../base/uuid.ts'
 import type { BrokerRegistration } from '../controller/brokers.ts'
 import type { ControllerLink } from '../controller/controller-link.ts'
-import type { ControllerProcess } from '../controller/controller-process.ts'
+import { ControllerProcess } from '../controller/controller-process.ts'
 import type { MetadataStore } from '../controller/store/metadata-store.ts'
 import type { MetadataRecord } from '../protocol/metadata-records/records.ts'
 import { advertisedListeners, warnOfUnreachable } from './advertised.ts'
@@ -25,7 +25,7 @@ import { Deadlines } from './handlers/deadlines.ts'
 import { FetchSessions } from './handlers/fetch-session.ts'
 import type { BrokerServices } from './handlers/handler.ts'
 import { ProducerIds } from './handlers/producer-ids.ts'
-import type { ControllerLinkError } from './link/remote-controller-link.ts'
+import { RemoteControllerLink, type ControllerLinkError } from './link/remote-controller-link.ts'
 import { inlineRunner } from './log/cleaner/inline-runner.ts'
 import { LogCleaner, type CleanerConfig } from './log/cleaner/log-cleaner.ts'
 import { WorkerRunner } from './log/cleaner/worker-runner.ts'
@@ -71,13 +71,12 @@ export interface BrokerParts {
   /** Undefined: there are no other brokers. */
   readonly followers: ReplicaFetchers | undefined
   readonly groups: GroupCoordinator
+  /** Resolves when the directories know of the registration. */
+  readonly noted: () => Promise<void>
   readonly listeners: readonly Listener[]
 }
 
-/**
- * The steps of a start, in order, with the way back.
- * What a broker without peers has no use for is loaded only where it has some: that keeps its start short.
- */
+/** The steps of a start, in order, with the way back. */
 export class BrokerStart {
   readonly #given: BrokerConfig
   /** In force: what was given, and what was set at run time. */
@@ -89,6 +88,8 @@ export class BrokerStart {
   readonly #intercept: (routes: Routes) => Routes
   readonly #incarnation: string
   readonly #offline = new Set<string>()
+  /** What is being written about the registration. */
+  #noted = Promise.resolve()
   /** Closes what was opened, last first. */
   readonly #undo: (() => Promise<void> | void)[] = []
 
@@ -117,7 +118,7 @@ export class BrokerStart {
     const logs = await this.#openLogs(image.clusterId, configOf)
     const addresses: Listener[] = []
     const lifecycle = this.#lifecycle(link, logs, addresses)
-    const followers = this.#hasPeers() ? await this.#followers(link, lifecycle) : undefined
+    const followers = this.#hasPeers() ? this.#followers(link, lifecycle) : undefined
     const partitions = this.#partitions({ link, lifecycle, logs, configOf, followers })
     const groups = this.#groupCoordinator(link, partitions)
     const services = this.#services({ link, lifecycle, logs, partitions, groups })
@@ -140,7 +141,8 @@ export class BrokerStart {
     await lifecycle.serve()
     if (this.#hasPeers()) this.#warnOfUnreachable(listeners)
     const { env, config, logger } = { env: this.#env, config: this.#given, logger: this.#logger }
-    const runtime = { partitions, followers, groups, listeners }
+    const noted = (): Promise<void> => this.#noted
+    const runtime = { partitions, followers, groups, noted, listeners }
     return { env, config, logger, controller, link, lifecycle, logs, cleaner, ...runtime }
   }
 
@@ -153,11 +155,9 @@ export class BrokerStart {
     return this.#given.processRoles.includes(role)
   }
 
-  /** The store and its native code are loaded where they are needed. */
   async #startController(): Promise<ControllerProcess | undefined> {
     if (!this.#hasRole('controller')) return undefined
-    const module = await import('../controller/controller-process.ts')
-    const controller = await module.ControllerProcess.start({
+    const controller = await ControllerProcess.start({
       env: this.#env,
       logger: this.#logger,
       config: this.#given,
@@ -170,8 +170,7 @@ export class BrokerStart {
 
   async #connect(): Promise<ControllerLink> {
     const { nodeId, initialBrokerRegistrationTimeoutMs } = this.#given
-    const module = await import('./link/remote-controller-link.ts')
-    const link = await module.RemoteControllerLink.open(
+    const link = await RemoteControllerLink.open(
       {
         env: this.#env,
         logger: this.#logger,
@@ -211,7 +210,10 @@ export class BrokerStart {
       registrationTimeoutMs: this.#given.initialBrokerRegistrationTimeoutMs,
       failed: (error: BrokerError) => this.#failed(error),
     })
-    this.#undo.push(() => lifecycle.close())
+    this.#undo.push(async () => {
+      lifecycle.close()
+      await this.#noted
+    })
     return lifecycle
   }
 
@@ -244,20 +246,26 @@ export class BrokerStart {
 
   #registered(logs: LogDirectories, brokerEpoch: number): void {
     logs.brokerEpoch = brokerEpoch
+    this.#noted = this.#noted.then(() => this.#note(brokerEpoch))
+  }
+
+  /** Clients need not wait for it. */
+  async #note(brokerEpoch: number): Promise<void> {
     const { flushPolicy } = this.#given
     for (const directory of this.#directories()) {
       if (this.#offline.has(directory)) continue
       try {
-        writeLastRun(this.#env.disk, directory, { brokerEpoch, flushPolicy })
+        await writeLastRun(this.#env.disk, directory, { brokerEpoch, flushPolicy })
       } catch (err) {
+        if (!(err instanceof StorageError)) throw err
         // The next start then counts as one after a loss, which is the safe side.
         this.#logger.warn({ err, directory }, 'The registration could not be noted')
       }
     }
   }
 
-  async #followers(link: ControllerLink, lifecycle: BrokerLifecycle): Promise<ReplicaFetchers> {
-    const followers = await createFollowers({
+  #followers(link: ControllerLink, lifecycle: BrokerLifecycle): ReplicaFetchers {
+    const followers = createFollowers({
       env: this.#env,
       logger: this.#logger,
       image: link.image,

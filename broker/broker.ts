@@ -93,9 +93,10 @@ export class Broker {
   }
 
   async #closeLogs(): Promise<void> {
-    const { cleaner, logs, link, controller } = this.#parts
+    const { cleaner, logs, link, controller, noted } = this.#parts
     try {
       await cleaner?.close()
+      await noted()
       await logs.close()
     } finally {
       if (controller === undefined) await link.close()

@@ -2,7 +2,7 @@ import type { Env } from '../base/env.ts'
 import type { Logger } from '../base/logger.ts'
 import type { BrokerConfig } from './config.ts'
 import type { ClusterImage } from './metadata/image.ts'
-import type { ReplicaFetchers } from './replica/fetcher/replica-fetchers.ts'
+import { ReplicaFetchers } from './replica/fetcher/replica-fetchers.ts'
 import { ReplicationThrottle } from './replica/fetcher/replication-throttle.ts'
 
 export interface FollowersOptions {
@@ -15,11 +15,10 @@ export interface FollowersOptions {
 }
 
 /** What copies from other brokers, on the listener that is meant for that. */
-export async function createFollowers(options: FollowersOptions): Promise<ReplicaFetchers> {
-  const module = await import('./replica/fetcher/replica-fetchers.ts')
+export function createFollowers(options: FollowersOptions): ReplicaFetchers {
   const { env, logger, image, config, brokerEpoch } = options
   const { nodeId } = config()
-  return new module.ReplicaFetchers({
+  return new ReplicaFetchers({
     env,
     logger,
     nodeId,

@@ -8,7 +8,7 @@
  * and this directory from an empty one in its place.
  */
 import { StorageError, type Disk } from '../../base/env.ts'
-import { publishNow } from '../../base/publish.ts'
+import { publish } from '../../base/publish.ts'
 
 const fileName = '.millrace_last_run'
 const bootIdPath = '/proc/sys/kernel/random/boot_id'
@@ -53,15 +53,18 @@ export function claimOf(
   return nothing
 }
 
-/** Durable when this returns. Throws `StorageError`. */
+/**
+ * Durable when it resolves; nobody has to wait, since a note of an earlier registration proves nothing. Rejects with
+ * `StorageError`. One at a time for each directory.
+ */
 export function writeLastRun(
   disk: Disk,
   directory: string,
   run: { readonly brokerEpoch: number; readonly flushPolicy: string },
-): void {
+): Promise<void> {
   const { brokerEpoch, flushPolicy } = run
   const text = JSON.stringify({ version: 0, brokerEpoch, bootId: currentBoot(disk), flushPolicy })
-  publishNow(disk, `${directory}/${fileName}`, Buffer.from(text))
+  return publish(disk, `${directory}/${fileName}`, Buffer.from(text))
 }
 
 function readLastRun(disk: Disk, directory: string): LastRun | undefined {

@@ -15,8 +15,6 @@ import type { ClusterImage, PartitionImage } from '../../broker/metadata/image.t
 import type { Partition } from '../../broker/replica/partition.ts'
 import type { Controller } from '../../controller/controller.ts'
 // Loaded beforehand: the simulated world does not wait for modules.
-import '../../broker/link/remote-controller-link.ts'
-import '../../broker/replica/fetcher/replica-fetchers.ts'
 import '../../controller/controller-server.ts'
 import { ControllerProcess } from '../../controller/controller-process.ts'
 import { MemoryStore } from '../../controller/store/memory.ts'

@@ -12,12 +12,12 @@ function boot(env: SimulatedEnv, id: string): void {
   file.close()
 }
 
-function prepared(flushPolicy: string): SimulatedEnv {
+async function prepared(flushPolicy: string): Promise<SimulatedEnv> {
   const env = createSimulatedEnv(1)
   boot(env, '11111111-2222-3333-4444-555555555555')
   for (const directory of ['/a', '/b']) {
     env.disk.makeDirectory(directory)
-    writeLastRun(env.disk, directory, { brokerEpoch: 7, flushPolicy })
+    await env.simulation.until(writeLastRun(env.disk, directory, { brokerEpoch: 7, flushPolicy }))
   }
   return env
 }
@@ -33,14 +33,14 @@ t.test('last run: a clean stop needs no other proof', async (t) => {
 })
 
 t.test('last run: a process that was killed lost nothing while the kernel runs on', async (t) => {
-  const env = prepared('os')
+  const env = await prepared('os')
   t.same(claim(env, 7), { previousEpoch: 7, stoppedCleanly: true })
   boot(env, '99999999-2222-3333-4444-555555555555')
   t.same(claim(env, 7), lost)
 })
 
 t.test('last run: after a power cut it counts whether appends were synced', async (t) => {
-  const env = prepared('ack')
+  const env = await prepared('ack')
   boot(env, '99999999-2222-3333-4444-555555555555')
   t.same(claim(env, 7), { previousEpoch: 7, stoppedCleanly: false })
 })
@@ -48,7 +48,7 @@ t.test('last run: after a power cut it counts whether appends were synced', asyn
 t.test(
   'last run: another registration, a new directory or a damaged file prove nothing',
   async (t) => {
-    const env = prepared('ack')
+    const env = await prepared('ack')
     t.same(claim(env, 8), lost)
     const file = env.disk.open('/b/.millrace_last_run', 'write')
     file.truncate(10)
