@@ -17,6 +17,7 @@ class Chaos {
   #next = 0
   #down = 0
   #paused = 0
+  #isCut = false
 
   constructor(cluster: SimulatedCluster) {
     this.cluster = cluster
@@ -49,7 +50,7 @@ class Chaos {
   }
 
   async #harm(): Promise<void> {
-    if (this.#down > 0 || this.#paused > 0) {
+    if (this.#down > 0 || this.#paused > 0 || this.#isCut) {
       await this.#mend()
       return
     }
@@ -57,9 +58,16 @@ class Chaos {
     await cluster.sleep(0)
     const nodeId = 1 + Math.floor(this.#random.fraction() * 3)
     const kind = this.#random.fraction()
-    if (kind < 0.3) {
+    if (kind < 0.2) {
       cluster.envOf(nodeId).pause()
       this.#paused = nodeId
+      return
+    }
+    if (kind < 0.4) {
+      const others = [1, 2, 3].filter((other) => other !== nodeId).map((other) => `broker${other}`)
+      for (const other of this.#random.chance(0.5) ? others : [...others, 'controller'])
+        this.#disconnect(`broker${nodeId}`, other)
+      this.#isCut = true
       return
     }
     if (kind < 0.6) cluster.kill(nodeId)
@@ -68,8 +76,18 @@ class Chaos {
     this.#down = nodeId
   }
 
+  /** In one direction at least. */
+  #disconnect(one: string, other: string): void {
+    const { network } = this.cluster.simulation
+    const direction = this.#random.fraction()
+    if (direction < 0.7) network.cut(one, other)
+    if (direction > 0.3) network.cut(other, one)
+  }
+
   async #mend(): Promise<void> {
     const { cluster } = this
+    cluster.simulation.network.heal()
+    this.#isCut = false
     if (this.#paused > 0) cluster.envOf(this.#paused).resume()
     this.#paused = 0
     if (this.#down > 0) await cluster.startBroker(this.#down)
@@ -83,7 +101,11 @@ for (let index = 0; index < seedCount; index++) {
   const policy = index % 2 === 0 ? 'ack' : 'os'
   t.test(`replication: nothing acknowledged is lost, seed ${seed}, ${policy}`, async (t) => {
     const cluster = await SimulatedCluster.create(seed, {
-      properties: { 'flush.policy': policy, 'min.insync.replicas': '2' },
+      properties: {
+        'flush.policy': policy,
+        'min.insync.replicas': '2',
+        'replica.lag.time.max.ms': '2000',
+      },
     })
     await cluster.createTopic(topic)
     await inSync(cluster, 3)
