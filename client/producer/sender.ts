@@ -255,8 +255,17 @@ export class Sender {
     if (error instanceof KafkaError) for (const queue of this.#queues) queue.lastError = error
     const topics = new Set([...this.#queues].map((queue) => queue.topic))
     // A failure of this is one more reason to try again, which happens anyhow.
-    for (const topic of topics) this.#host.cluster.lookUp(topic).catch(() => undefined)
+    for (const topic of topics)
+      this.#host.cluster.lookUp(topic).then(
+        () => this.#reroute(),
+        () => undefined,
+      )
     this.#wakeAt(this.#nowMs() + this.#backoff.failed())
+  }
+
+  /** What others lead by now goes to them, though this broker never comes back. */
+  #reroute(): void {
+    for (const queue of this.#queues) this.#host.routedTo(queue, this.#broker)
   }
 
   #wakeAt(atMs: number): void {

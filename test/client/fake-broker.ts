@@ -1,4 +1,4 @@
-import type { Env, Socket } from '../../base/env.ts'
+import type { Env, Listener, Socket } from '../../base/env.ts'
 import { Reader } from '../../protocol/bytes/reader.ts'
 import { apis } from '../../protocol/apis.ts'
 import { FrameReader } from '../support/frame-reader.ts'
@@ -39,6 +39,8 @@ export class FakeBroker {
   readonly received: ReceivedRequest[] = []
   connectionCount = 0
   readonly #options: FakeBrokerOptions
+  readonly #sockets: Socket[] = []
+  #listener: Listener | undefined
 
   private constructor(options: FakeBrokerOptions) {
     this.#options = options
@@ -47,7 +49,7 @@ export class FakeBroker {
   static async listen(options: FakeBrokerOptions): Promise<FakeBroker> {
     const broker = new FakeBroker(options)
     const { env, port } = options
-    await env.network.listen(
+    broker.#listener = await env.network.listen(
       { host: 'broker', port },
       (socket) => broker.#accept(socket),
       (error) => {
@@ -57,6 +59,11 @@ export class FakeBroker {
     return broker
   }
 
+  async close(): Promise<void> {
+    await this.#listener?.close()
+    for (const socket of this.#sockets) socket.destroy()
+  }
+
   /** Later, where `react` kept silent. */
   answer({ api, version, correlationId, socket }: ReceivedRequest, response: object): void {
     socket.write([encodeResponse(api, version, correlationId, response as never).finish()])
@@ -64,6 +71,7 @@ export class FakeBroker {
 
   #accept(socket: Socket): void {
     this.connectionCount += 1
+    this.#sockets.push(socket)
     const frames = new FrameReader({ bytesMax: 100_000_000 })
     socket.onDrain = () => undefined
     socket.onClose = () => undefined

@@ -148,7 +148,10 @@ export class ClusterProcess {
     const controllerPlace = `${place(controllerId).host}:${controllerPort}`
     const controllerArgs = [
       ...common(controllerId),
-      ...['--roles', 'controller', '--controller-listener', controllerPlace],
+      '--roles',
+      'controller',
+      '--controller-listener',
+      controllerPlace,
       ...setFlags({ ...properties, ...controllerProperties }),
     ]
     const brokers: ClusterNode[] = []
@@ -156,8 +159,12 @@ export class ClusterProcess {
       const port = await freePort()
       const args = [
         ...common(id),
-        ...['--roles', 'broker', '--controllers', controllerPlace],
-        ...['--listener', `${place(id).host}:${port}`],
+        '--roles',
+        'broker',
+        '--controllers',
+        controllerPlace,
+        '--listener',
+        `${place(id).host}:${port}`,
         ...setFlags(properties),
       ]
       brokers.push(new ClusterNode(id, port, place(id), args))

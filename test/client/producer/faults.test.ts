@@ -196,6 +196,21 @@ t.test('producer: a leader that is told with the refusal is used without asking'
   t.same(cluster.values('orders'), ['a', 'b'])
 })
 
+t.test('producer: a leader that never comes back is left for the new one', async (t) => {
+  const cluster = await ModelCluster.start(seed, { orders: 1 })
+  const producer = cluster.kafka.producer()
+  await cluster.until(producer.send(orders, { value: 'a' }))
+  await cluster.stop(1)
+  const sent = producer.send(orders, { value: 'b' })
+  await cluster.simulation.run(cluster.simulation.scheduler.nowMs + 2000)
+  t.same(cluster.values('orders'), ['a'], 'it still leads')
+  const [partition] = cluster.partitions.get('orders') ?? []
+  if (partition !== undefined) Object.assign(partition, { leader: 2, leaderEpoch: 2 })
+  await cluster.until(sent, 3000)
+  t.same(cluster.values('orders'), ['a', 'b'])
+  await cluster.until(cluster.kafka.close())
+})
+
 t.test('producer: close gives up after its time, and says what was not written', async (t) => {
   const cluster = await ModelCluster.start(seed, { orders: 1 })
   const producer = cluster.kafka.producer()

@@ -52,6 +52,7 @@ export class ModelCluster {
   throttleTimeMs = 0
   metadataCount = 0
   #nextProducerId = 1000
+  readonly #brokers: FakeBroker[] = []
   #inFlight = 0
   inFlightMax = 0
   /** How long the answer to a produce takes, once it is written. */
@@ -81,14 +82,13 @@ export class ModelCluster {
       const serves = new Map(
         served.map((api): [AnyApi, readonly [number, number]] => [api, api.versions]),
       )
-      await cluster.simulation.until(
-        FakeBroker.listen({
-          env: cluster.#brokerEnv,
-          port: 9000 + id,
-          serves,
-          react: (request) => cluster.#react(id, request),
-        }),
-      )
+      const listening = FakeBroker.listen({
+        env: cluster.#brokerEnv,
+        port: 9000 + id,
+        serves,
+        react: (request) => cluster.#react(id, request),
+      })
+      cluster.#brokers.push(await cluster.simulation.until(listening))
     }
     return cluster
   }
@@ -102,6 +102,12 @@ export class ModelCluster {
     this.partitions.set(name, partitions)
     this.topicIds.set(name, String(this.topicIds.size + 1).padStart(32, 'a'))
     return partitions
+  }
+
+  /** Gone for good: its connections end, and nobody listens any more. */
+  async stop(id: number): Promise<void> {
+    const broker = this.#brokers[id - 1]
+    if (broker !== undefined) await this.until(broker.close())
   }
 
   until<T>(promise: Promise<T>, limitMs = 300_000): Promise<T> {
