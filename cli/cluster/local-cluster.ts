@@ -119,9 +119,14 @@ export class LocalCluster {
 
   #controllerArgs(): string[] {
     return [
-      ...['--roles', 'controller', '--node-id', String(controllerId)],
-      ...['--controller-listener', `${localHost}:${this.#controller.port}`],
-      ...['--data-dir', this.#options.directory.controllerPath],
+      '--roles',
+      'controller',
+      '--node-id',
+      String(controllerId),
+      '--controller-listener',
+      `${localHost}:${this.#controller.port}`,
+      '--data-dir',
+      this.#options.directory.controllerPath,
       ...this.#defaults(),
       ...this.#options.args,
     ]
@@ -130,10 +135,16 @@ export class LocalCluster {
   #brokerArgs(id: number): string[] {
     const port = this.#brokers.find((broker) => broker.id === id)?.port ?? 0
     return [
-      ...['--roles', 'broker', '--node-id', String(id)],
-      ...['--controllers', `${localHost}:${this.#controller.port}`],
-      ...['--listener', `${localHost}:${port}`],
-      ...['--data-dir', this.#options.directory.brokerPath(id)],
+      '--roles',
+      'broker',
+      '--node-id',
+      String(id),
+      '--controllers',
+      `${localHost}:${this.#controller.port}`,
+      '--listener',
+      `${localHost}:${port}`,
+      '--data-dir',
+      this.#options.directory.brokerPath(id),
       ...this.#defaults(),
       ...this.#options.args,
     ]

@@ -111,8 +111,9 @@ export class SupervisedProcess {
   /** Logs are passed on; what it ends with is told when it has ended. */
   #complained(line: string): void {
     const report = reportIn(line)
-    if (report === undefined) this.#options.say(`${this.#options.name}: ${line}`)
-    else this.#report = report
+    if (report !== undefined) this.#report = report
+    else if (this.#stopped === undefined || isError(line))
+      this.#options.say(`${this.#options.name}: ${line}`)
   }
 
   #ended(child: ChildProcess, how: string): void {
@@ -165,6 +166,12 @@ function readyLineOf(line: string): ReadyLine | undefined {
     controllerListener: typeof controllerListener === 'string' ? controllerListener : undefined,
     clusterId: String(clusterId),
   }
+}
+
+/** While all stop, warnings about those that can't be reached any more are no news. */
+function isError(line: string): boolean {
+  const value = parseJson(line)
+  return !isObject(value) || typeof value['level'] !== 'number' || value['level'] >= 50
 }
 
 /** As `formatReport` writes it in JSON. */
