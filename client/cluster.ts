@@ -300,12 +300,17 @@ export class Cluster {
     return this.#controllerId < 0 ? this.any() : this.broker(this.#controllerId, 'requests')
   }
 
-  /** A connection to any broker: one that is open, else the first that can be reached. */
+  /**
+   * A connection to any broker: one that has nothing to do, else the first that can be reached. A broker answers in
+   * order, so behind a produce request that waits for replicas ours would wait too.
+   */
   async any(): Promise<Connection> {
+    let busy: Connection | undefined
     for (const [key, { connection }] of this.#links) {
-      // The others may have a request parked at the broker, behind which ours would wait.
-      const free = !key.endsWith('/fetches') && !key.endsWith('/group')
-      if (free && connection?.open === true) return connection
+      const mayBeParked = key.endsWith('/fetches') || key.endsWith('/group')
+      if (mayBeParked || connection?.open !== true) continue
+      if (connection.isIdle) return connection
+      busy ??= connection
     }
     const failures: KafkaError[] = []
     const addresses: readonly Address[] = [...this.#brokers.values(), ...this.#bootstrap]
@@ -318,6 +323,7 @@ export class Cluster {
         failures.push(error)
       }
     }
+    if (busy?.open === true) return busy
     const [first] = failures
     if (first !== undefined && failures.every((error) => !error.retriable)) throw first
     // A cluster that was never there is a wrong address; one that was there may come back.

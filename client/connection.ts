@@ -106,6 +106,11 @@ export class Connection {
     }
   }
 
+  /** No request waits for its answer. */
+  get isIdle(): boolean {
+    return this.#pending.length === 0
+  }
+
   /** False from the moment that no answer can come any more. */
   get open(): boolean {
     return this.#closedBy === undefined && !this.#retired
