@@ -81,6 +81,9 @@ class Chaos {
     const other = this.#random.chance(0.5)
       ? 'controller'
       : cluster.hostOf(1 + ((nodeId + this.#random.below(2)) % 3))
+    // What was just written is on nobody else.
+    for (const each of nodeIds) this.#produce(each)
+    await cluster.sleep(this.#random.fraction() * 3)
     switch (this.#random.below(5)) {
       case 0:
         if (cluster.brokers.has(nodeId)) cluster.kill(nodeId)
@@ -124,7 +127,9 @@ for (let index = 0; index < seedCount; index++) {
       properties: {
         'flush.policy': flushPolicy,
         'min.insync.replicas': '2',
-        'replica.lag.time.max.ms': '2000',
+        'replica.lag.time.max.ms': '1000',
+        'broker.session.timeout.ms': '1500',
+        'broker.heartbeat.interval.ms': '300',
       },
     })
     await cluster.createTopic(topic)
