@@ -59,7 +59,7 @@ export const replicaProperties = {
   }),
   replicaSocketTimeoutMs: int({
     name: 'replica.socket.timeout.ms',
-    default: 30_000,
+    default: 10_000,
     min: 1,
     doc: 'How long a follower waits for an answer beyond replica.fetch.wait.max.ms.',
   }),
