@@ -16,43 +16,29 @@ export interface Stage {
   readonly disks: ClusterDisks | undefined
 }
 
-export interface StruckFault {
-  /** For the report. */
-  readonly text: string
-  /** Brokers whose leaders the cluster must give to others; empty: nothing must move. */
-  readonly displaced: readonly number[]
-}
-
-export type Fault = (stage: Stage) => Promise<StruckFault>
+/** Tells what it did. */
+export type Fault = (stage: Stage) => Promise<string>
 
 const downMsMax = 3000
 const stopMsMin = 1000
 const stopMsMax = 20_000
 
-/** A broker that is away for longer than its session loses its leaders. */
-export const sessionMs = 9000
-const sessionSlackMs = 2000
-
 function durationMs(random: Random): number {
   return stopMsMin + random.below(stopMsMax - stopMsMin)
 }
 
-function displacedAfter(node: ClusterNode, awayMs: number): number[] {
-  return awayMs > sessionMs + sessionSlackMs && !node.isController ? [node.id] : []
-}
-
 /** kill -9 of one process, which comes back within three seconds. */
-async function kill({ cluster, random }: Stage): Promise<StruckFault> {
+async function kill({ cluster, random }: Stage): Promise<string> {
   const node = random.pick(cluster.nodes)
   await node.kill()
   const awayMs = random.below(downMsMax)
   await pause(awayMs)
   await node.start()
-  return { text: `kill ${node.id} for ${awayMs} ms`, displaced: [] }
+  return `kill ${node.id} for ${awayMs} ms`
 }
 
 /** kill -9 of several processes at once, perhaps of all: what they wrote is in the page cache. */
-async function killSeveral({ cluster, random }: Stage): Promise<StruckFault> {
+async function killSeveral({ cluster, random }: Stage): Promise<string> {
   const count = 2 + random.below(cluster.nodes.length - 1)
   const left = [...cluster.nodes]
   const nodes = Array.from({ length: count }, () => {
@@ -61,17 +47,30 @@ async function killSeveral({ cluster, random }: Stage): Promise<StruckFault> {
   await Promise.all(nodes.map((node) => node.kill()))
   await pause(random.below(downMsMax))
   await Promise.all(nodes.map((node) => node.start()))
-  return { text: `kill ${nodes.map(({ id }) => id).join()} together`, displaced: [] }
+  return `kill ${nodes.map(({ id }) => id).join()} together`
+}
+
+/** kill -9 of a broker that is back at once, and of another one in the moment when the first serves again. */
+async function killInTurn({ cluster, random }: Stage): Promise<string> {
+  const first = random.pick(cluster.brokers)
+  const second = random.pick(cluster.brokers.filter((node) => node !== first))
+  await first.kill()
+  await first.start()
+  await pause(random.below(100))
+  await second.kill()
+  await pause(random.below(downMsMax))
+  await second.start()
+  return `kill ${first.id}, and ${second.id} when it is back`
 }
 
 /** SIGSTOP: its connections stay, and it believes afterwards that no time has passed. */
-async function stop({ cluster, random }: Stage): Promise<StruckFault> {
+async function stop({ cluster, random }: Stage): Promise<string> {
   const node = random.pick(cluster.nodes)
   const awayMs = durationMs(random)
   await node.suspend()
   await pause(awayMs)
   node.resume()
-  return { text: `stop ${node.id} for ${awayMs} ms`, displaced: displacedAfter(node, awayMs) }
+  return `stop ${node.id} for ${awayMs} ms`
 }
 
 const cutKinds = [
@@ -84,7 +83,7 @@ const cutKinds = [
 ] as const
 
 /** The network is cut in one of several ways: packets vanish, connections stay. */
-async function cut({ cluster, random, network }: Stage): Promise<StruckFault> {
+async function cut({ cluster, random, network }: Stage): Promise<string> {
   if (network === undefined) throw new Error('there is no network to cut')
   const kind = random.pick(cutKinds)
   const awayMs = durationMs(random)
@@ -99,15 +98,11 @@ async function cut({ cluster, random, network }: Stage): Promise<StruckFault> {
   else await network.cutBetween(node.id, controllerId)
   await pause(awayMs)
   await network.heal()
-  const cutsSession = kind !== 'pair' && kind !== 'clients'
-  return {
-    text: `cut ${kind} ${node.id} (${other.id}) for ${awayMs} ms`,
-    displaced: cutsSession ? displacedAfter(node, awayMs) : [],
-  }
+  return `cut ${kind} ${node.id} (${other.id}) for ${awayMs} ms`
 }
 
 /** A machine loses its power: what was not synced is gone. */
-async function power({ cluster, random, disks }: Stage): Promise<StruckFault> {
+async function power({ cluster, random, disks }: Stage): Promise<string> {
   if (disks === undefined) throw new Error('there is no disk whose power could be cut')
   const node = random.pick(cluster.nodes)
   // An fdatasync that runs while ext4 is shut down may return success for what is lost; see power.ts.
@@ -118,41 +113,41 @@ async function power({ cluster, random, disks }: Stage): Promise<StruckFault> {
   const awayMs = random.below(downMsMax)
   await pause(awayMs)
   await node.start()
-  return { text: `power cut of ${node.id} for ${awayMs} ms`, displaced: [] }
+  return `power cut of ${node.id} for ${awayMs} ms`
 }
 
 /** All machines lose their power within the same moment. */
-async function powerOfAll({ cluster, disks }: Stage): Promise<StruckFault> {
+async function powerOfAll({ cluster, disks }: Stage): Promise<string> {
   if (disks === undefined) throw new Error('there is no disk whose power could be cut')
   await Promise.all(cluster.nodes.map((node) => node.suspend()))
   await Promise.all(cluster.nodes.map((node) => disks.cutPower(node.id)))
   await cluster.kill()
   await Promise.all(cluster.nodes.map((node) => disks.restorePower(node.id)))
   await cluster.startAll()
-  return { text: 'power cut of all', displaced: [] }
+  return 'power cut of all'
 }
 
 /** A broker's disk is full for a while. */
-async function diskFull({ cluster, random, disks }: Stage): Promise<StruckFault> {
+async function diskFull({ cluster, random, disks }: Stage): Promise<string> {
   if (disks === undefined) throw new Error('there is no disk that could be full')
   const node = random.pick(cluster.brokers)
   const forMs = stopMsMin + random.below(5000)
   disks.fill(node.id)
   await pause(forMs)
   disks.free(node.id)
-  return { text: `disk of ${node.id} full for ${forMs} ms`, displaced: [] }
+  return `disk of ${node.id} full for ${forMs} ms`
 }
 
 /** What `cluster.js` can be asked for. Those of `mixed` are drawn one by one. */
 export const faults = {
   kill: [kill],
-  crash: [kill, killSeveral],
+  crash: [killInTurn, killSeveral],
   stop: [stop],
   cut: [cut],
   power: [power],
   'power-all': [power, powerOfAll],
   full: [diskFull],
-  mixed: [kill, kill, killSeveral, stop, cut, power, diskFull],
+  mixed: [kill, killInTurn, killSeveral, stop, cut, power, diskFull],
 } as const satisfies Record<string, readonly Fault[]>
 
 export type FaultName = keyof typeof faults

@@ -134,15 +134,15 @@ class ClusterRun {
     const fault = await random.pick(faults)(stage)
     const endedMs = performance.now()
     this.#faultCount++
-    this.#noteDead(fault.text)
-    const tookMs = await this.#everyPartitionWritable(endedMs, livenessMs, fault.text)
+    this.#noteDead(fault)
+    const tookMs = await this.#everyPartitionWritable(endedMs, livenessMs, fault)
     this.#recoveredMs.push(tookMs)
     const after = await this.#cluster.partitions(topic)
     const gapMs = this.#acknowledgements.longestGapMs(beganMs)
     if (JSON.stringify(before) !== JSON.stringify(after) || gapMs > noticedMs)
       this.#effectiveCount++
     log(
-      `${this.#faultCount}: ${fault.text}; pauses ${this.#acknowledgements.gapsByClient()}, ` +
+      `${this.#faultCount}: ${fault}; pauses ${this.#acknowledgements.gapsByClient()}, ` +
         `all writable ${tookMs.toFixed(0)} ms later, ${this.#history.acknowledgedCount} acknowledged`,
     )
     if (this.#faultCount % readEvery === 0) await readCluster(this.#cluster, topic, this.#history)

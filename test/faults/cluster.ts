@@ -46,7 +46,13 @@ async function run(fault: FaultName): Promise<ClusterReport> {
   })
   // A power cut of everybody spares only what was synced.
   const flushPolicy = process.env['FLUSH'] ?? (fault === 'power-all' ? 'ack' : 'os')
-  const properties = { 'flush.policy': flushPolicy, 'offsets.topic.num.partitions': '4' }
+  const properties = {
+    'flush.policy': flushPolicy,
+    'offsets.topic.num.partitions': '4',
+    // Else a connection that was cut waits for TCP's next retransmission, for as long as the cut lasted.
+    'replica.lag.time.max.ms': '10000',
+    'replica.socket.timeout.ms': '5000',
+  }
   const cluster = await ClusterProcess.create({ directory: folder.path, properties, place })
   try {
     await cluster.startAll()
