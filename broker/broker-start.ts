@@ -17,6 +17,7 @@ import {
   listenersOf,
   logConfigOf,
   logDirectoriesOf,
+  textIn,
   withDynamicConfigs,
   type BrokerConfig,
 } from './config.ts'
@@ -401,10 +402,18 @@ export class BrokerStart {
         })
         return outcome?.ok === false ? outcome.error : undefined
       },
+      replicasMin: () => this.#offsetsReplicasMin(),
       logger: this.#logger,
     })
     this.#undo.push(() => groups.close())
     return groups
+  }
+
+  /** What somebody has asked for holds where other brokers may come; the default is for brokers on their own as well. */
+  #offsetsReplicasMin(): number {
+    const { offsetsTopicReplicationFactor, layers } = this.#config
+    const isGiven = textIn(layers, 'offsets.topic.replication.factor') !== undefined
+    return this.#hasPeers() && isGiven ? offsetsTopicReplicationFactor : 1
   }
 
   #changesConfig(records: readonly MetadataRecord[]): boolean {

@@ -22,6 +22,8 @@ export interface GroupCoordinatorOptions {
   readonly partitions: Partitions
   /** Resolves with the error when the topic can't be created. */
   readonly createTopic: CreateTopic
+  /** See `OffsetsTopicOptions`. */
+  readonly replicasMin?: () => number
   readonly logger: Logger
 }
 

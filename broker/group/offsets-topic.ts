@@ -19,6 +19,8 @@ export interface OffsetsTopicOptions {
   readonly config: () => GroupConfig
   readonly image: ClusterImage
   readonly createTopic: CreateTopic
+  /** With fewer brokers than this it is not created yet: more will come. Undefined: any number will do. */
+  readonly replicasMin?: (() => number) | undefined
   readonly logger: Logger
 }
 
@@ -53,14 +55,16 @@ export class OffsetsTopic {
   }
 
   async #create(): Promise<ErrorInfo | undefined> {
-    const { image, config, createTopic, logger } = this.#options
+    const { image, config, createTopic, replicasMin, logger } = this.#options
     const { offsetsTopicNumPartitions, offsetsTopicReplicationFactor, offsetsTopicSegmentBytes } =
       config()
-    const brokers = [...image.brokers.values()].filter(({ fenced }) => !fenced)
+    // Those that are away for the moment are members too.
+    const brokerCount = image.brokers.size
+    const least = replicasMin?.() ?? 1
     const error = await createTopic({
       name: offsetsTopicName,
       partitionCount: offsetsTopicNumPartitions,
-      replicationFactor: Math.max(1, Math.min(offsetsTopicReplicationFactor, brokers.length)),
+      replicationFactor: Math.max(least, Math.min(offsetsTopicReplicationFactor, brokerCount)),
       configs: [
         { name: 'cleanup.policy', value: 'compact' },
         { name: 'compression.type', value: 'producer' },
