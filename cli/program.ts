@@ -1,5 +1,7 @@
 import { Command, Option } from 'commander'
 import type { ConfigOptions, StartOptions } from './start.ts'
+import type { ClusterOptions } from './cluster/cluster-client.ts'
+import type { HealthOptions } from './cluster/health.ts'
 import type { ClusterStartOptions } from './cluster/start.ts'
 import type { ConsumeOptions } from './consume.ts'
 import type { LogOptions, VerifyOptions } from './log.ts'
@@ -108,6 +110,29 @@ function addCluster(program: Command): void {
     .action(async (_options, command: Command) =>
       (await import('./cluster/start.ts')).startCluster(optionsOf<ClusterStartOptions>(command)),
     )
+  addClusterQuestions(cluster)
+}
+
+/** Questions and orders; `start` is for clusters of this machine. */
+function addClusterQuestions(cluster: Command): void {
+  ofCluster(cluster.command('status'))
+    .description('show brokers, the controller, and partitions that miss something')
+    .action(async (_options, command: Command) =>
+      (await import('./cluster/status.ts')).showStatus(optionsOf<ClusterOptions>(command)),
+    )
+  ofCluster(cluster.command('health'))
+    .description('end with 0 when every partition has a leader and all its replicas in sync')
+    .option('--wait <time>', 'give it so long to become so, like 30s or 5m')
+    .action(async (_options, command: Command) =>
+      (await import('./cluster/health.ts')).showHealth(optionsOf<HealthOptions>(command)),
+    )
+}
+
+function ofCluster(command: Command): Command {
+  return command.option(
+    '--data-dir <dir>',
+    'of "cluster start", instead of --bootstrap: the addresses stand there',
+  )
 }
 
 function addTopic(program: Command): void {

@@ -1,0 +1,255 @@
+import type { TopicMetadata } from '../../client/cluster.ts'
+import { refusal, throwIfRefused } from '../../client/errors.ts'
+import type { Kafka } from '../../client/kafka.ts'
+import { AlterPartitionReassignments } from '../../protocol/messages/alter-partition-reassignments.ts'
+import { DescribeCluster } from '../../protocol/messages/describe-cluster.ts'
+import { DescribeLogDirs } from '../../protocol/messages/describe-log-dirs.ts'
+import { DescribeQuorum } from '../../protocol/messages/describe-quorum.ts'
+import { ElectLeaders } from '../../protocol/messages/elect-leaders.ts'
+import { ListPartitionReassignments } from '../../protocol/messages/list-partition-reassignments.ts'
+import { UnregisterBroker } from '../../protocol/messages/unregister-broker.ts'
+import type { AnyApi, RequestInputOf, ResponseOf } from '../../protocol/schema/api.ts'
+import { openKafka } from '../client.ts'
+import { CliError } from '../errors.ts'
+import type { GlobalOptions } from '../options.ts'
+import { ClusterDirectory } from './cluster-directory.ts'
+import { localHost } from './local-cluster.ts'
+
+/** What every command about a cluster understands. */
+export interface ClusterOptions extends GlobalOptions {
+  /** Of a `cluster start`: where its brokers are stands there. */
+  readonly dataDir?: string
+}
+
+export interface BrokerState {
+  readonly id: number
+  readonly address: string
+  readonly rack: string | null
+  /** False: it is registered, and away. */
+  readonly isAlive: boolean
+}
+
+export interface PartitionId {
+  readonly topic: string
+  readonly index: number
+}
+
+export interface PartitionState extends PartitionId {
+  /** -1: none. */
+  readonly leader: number
+  /** The first is the preferred leader. */
+  readonly replicas: readonly number[]
+  readonly inSync: readonly number[]
+}
+
+export interface ClusterState {
+  readonly clusterId: string
+  readonly topicCount: number
+  /** By id. */
+  readonly brokers: readonly BrokerState[]
+  /** By topic and index. */
+  readonly partitions: readonly PartitionState[]
+}
+
+export interface Reassignment extends PartitionId {
+  readonly replicas: readonly number[]
+  readonly adding: readonly number[]
+  readonly removing: readonly number[]
+}
+
+/** Null cancels what is under way. */
+export interface Move extends PartitionId {
+  readonly replicas: readonly number[] | null
+}
+
+export interface Refused extends PartitionId {
+  readonly code: string
+  readonly message: string
+}
+
+const metadataTopic = '__cluster_metadata'
+const electionTypes = { preferred: 0, unclean: 1 } as const
+const electionNotNeeded = 84
+const noReassignmentInProgress = 85
+
+/** Questions and orders about a cluster as a whole. Every method retries, and rejects with `KafkaError`. */
+export class ClusterClient implements AsyncDisposable {
+  readonly #kafka: Kafka
+
+  private constructor(kafka: Kafka) {
+    this.#kafka = kafka
+  }
+
+  static async open(options: ClusterOptions): Promise<ClusterClient> {
+    return new ClusterClient(await openKafka({ ...options, ...bootstrapIn(options) }))
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#kafka.close()
+  }
+
+  async state(): Promise<ClusterState> {
+    const described = await this.#ask(DescribeCluster, {
+      includeClusterAuthorizedOperations: false,
+      includeFencedBrokers: true,
+    })
+    throwIfRefused('The cluster', described.errorCode, described.errorMessage)
+    const { topics } = await this.#kafka.admin().describe(null)
+    const brokers = described.brokers.map(({ brokerId, host, port, rack, isFenced }) => ({
+      id: brokerId,
+      address: `${host.includes(':') ? `[${host}]` : host}:${port}`,
+      rack,
+      isAlive: !isFenced,
+    }))
+    return {
+      clusterId: described.clusterId,
+      topicCount: topics.size,
+      brokers: brokers.toSorted((left, right) => left.id - right.id),
+      partitions: [...topics.values()]
+        .toSorted((left, right) => (left.name < right.name ? -1 : 1))
+        .flatMap(partitionsOf),
+    }
+  }
+
+  /** Who writes the metadata; undefined when nobody does. */
+  async controllerId(): Promise<number | undefined> {
+    const topics = [{ topicName: metadataTopic, partitions: [{ partitionIndex: 0 }] }]
+    const response = await this.#ask(DescribeQuorum, { topics })
+    throwIfRefused('The controller', response.errorCode, response.errorMessage)
+    const leaderId = response.topics[0]?.partitions[0]?.leaderId ?? -1
+    return leaderId < 0 ? undefined : leaderId
+  }
+
+  /** Bytes of each replica on a broker, by `keyOf`. */
+  async replicaBytes(brokerId: number): Promise<Map<string, number>> {
+    const response = await this.#ask(DescribeLogDirs, { topics: null }, brokerId)
+    const bytes = new Map<string, number>()
+    for (const directory of response.results) {
+      for (const { name, partitions } of directory.topics) {
+        for (const { partitionIndex: index, partitionSize } of partitions)
+          bytes.set(keyOf({ topic: name, index }), partitionSize)
+      }
+    }
+    return bytes
+  }
+
+  /** Null: every partition that needs it. Resolves with those that could not be done. */
+  async electLeaders(
+    type: keyof typeof electionTypes,
+    partitions: readonly PartitionId[] | null,
+  ): Promise<{ readonly elected: readonly PartitionId[]; readonly refused: readonly Refused[] }> {
+    const response = await this.#ask(ElectLeaders, {
+      electionType: electionTypes[type],
+      topicPartitions:
+        partitions === null
+          ? null
+          : byTopic(partitions, ({ index }) => index).map(([topic, indexes]) => ({
+              topic,
+              partitions: indexes,
+            })),
+    })
+    throwIfRefused('The election', response.errorCode)
+    const elected: PartitionId[] = []
+    const refused: Refused[] = []
+    for (const { topic, partitionResult } of response.replicaElectionResults) {
+      for (const { partitionId: index, errorCode, errorMessage } of partitionResult) {
+        if (errorCode === 0) elected.push({ topic, index })
+        else if (errorCode !== electionNotNeeded)
+          refused.push(refusedOf({ topic, index }, errorCode, errorMessage))
+      }
+    }
+    return { elected, refused }
+  }
+
+  /** Resolves with those that were refused; a cancel where nothing is under way is none of them. */
+  async reassign(moves: readonly Move[]): Promise<readonly Refused[]> {
+    if (moves.length === 0) return []
+    const topics = byTopic(moves, ({ index, replicas }) => ({
+      partitionIndex: index,
+      replicas: replicas === null ? null : [...replicas],
+    })).map(([name, partitions]) => ({ name, partitions }))
+    const response = await this.#ask(AlterPartitionReassignments, { topics })
+    throwIfRefused('The reassignment', response.errorCode, response.errorMessage)
+    const refused: Refused[] = []
+    for (const { name: topic, partitions } of response.responses) {
+      for (const { partitionIndex: index, errorCode, errorMessage } of partitions) {
+        if (errorCode !== 0 && errorCode !== noReassignmentInProgress)
+          refused.push(refusedOf({ topic, index }, errorCode, errorMessage))
+      }
+    }
+    return refused
+  }
+
+  async reassignments(): Promise<Reassignment[]> {
+    const response = await this.#ask(ListPartitionReassignments, { topics: null })
+    throwIfRefused('Reassignments', response.errorCode, response.errorMessage)
+    return response.topics.flatMap(({ name: topic, partitions }) =>
+      partitions.map(({ partitionIndex: index, replicas, addingReplicas, removingReplicas }) => ({
+        topic,
+        index,
+        replicas,
+        adding: addingReplicas,
+        removing: removingReplicas,
+      })),
+    )
+  }
+
+  async unregister(brokerId: number): Promise<void> {
+    const response = await this.#ask(UnregisterBroker, { brokerId })
+    throwIfRefused(`Broker ${brokerId}`, response.errorCode, response.errorMessage)
+  }
+
+  /** Any broker answers for the cluster; some questions are about one. */
+  #ask<A extends AnyApi>(
+    api: A,
+    request: RequestInputOf<A>,
+    brokerId?: number,
+  ): Promise<ResponseOf<A>> {
+    const { cluster } = this.#kafka
+    return cluster.retrying(async () => {
+      const connection =
+        brokerId === undefined ? await cluster.any() : await cluster.broker(brokerId, 'requests')
+      return connection.send(api, connection.versionOf(api), request)
+    })
+  }
+}
+
+export function keyOf({ topic, index }: PartitionId): string {
+  return `${topic}-${index}`
+}
+
+function partitionsOf({ name: topic, partitions }: TopicMetadata): PartitionState[] {
+  return partitions.map(({ index, leader, replicas, inSyncReplicas: inSync }) => {
+    return { topic, index, leader, replicas, inSync }
+  })
+}
+
+function refusedOf(partition: PartitionId, code: number, message: string | null): Refused {
+  const error = refusal(keyOf(partition), code, message)
+  return { ...partition, code: error.code, message: error.message }
+}
+
+function byTopic<P extends PartitionId, T>(
+  partitions: readonly P[],
+  of: (partition: P) => T,
+): [string, T[]][] {
+  const topics = new Map<string, T[]>()
+  for (const partition of partitions) {
+    const known = topics.get(partition.topic)
+    if (known === undefined) topics.set(partition.topic, [of(partition)])
+    else known.push(of(partition))
+  }
+  return [...topics]
+}
+
+/** What was said on the command line goes first. */
+function bootstrapIn({ bootstrap, dataDir }: ClusterOptions): { readonly bootstrap?: string } {
+  if (bootstrap !== undefined || dataDir === undefined) return {}
+  const layout = new ClusterDirectory(dataDir).layout()
+  if (layout === undefined)
+    throw CliError.usage(
+      `There is no cluster in ${dataDir}`,
+      'use the --data-dir of "millrace cluster start", or --bootstrap HOST:PORT',
+    )
+  return { bootstrap: layout.brokers.map(({ port }) => `${localHost}:${port}`).join(',') }
+}
