@@ -1,4 +1,5 @@
-// Goal: no acknowledged record is lost and all replicas are equal, whatever stops, one machine at a time.
+// Goal: no acknowledged record is lost and all replicas are equal, whatever stops: one machine at a time,
+// or with flush.policy=ack the power of all.
 // Method: simulated clusters of three, whose seed decides what happens when; MILLRACE_SEEDS says how many.
 import t from 'tap'
 import type { Prng } from '../../../../base/simulated/prng.ts'
@@ -14,13 +15,16 @@ class Chaos {
   readonly cluster: SimulatedCluster
   readonly acknowledged = new Set<string>()
   readonly #random: Prng
+  /** Whether records are on disk before they are acknowledged. */
+  readonly #survivesBlackouts: boolean
   #next = 0
-  #down = 0
+  #down: readonly number[] = []
   #paused = 0
   #isCut = false
 
-  constructor(cluster: SimulatedCluster) {
+  constructor(cluster: SimulatedCluster, policy: string) {
     this.cluster = cluster
+    this.#survivesBlackouts = policy === 'ack'
     this.#random = cluster.simulation.random
   }
 
@@ -50,7 +54,7 @@ class Chaos {
   }
 
   async #harm(): Promise<void> {
-    if (this.#down > 0 || this.#paused > 0 || this.#isCut) {
+    if (this.#down.length > 0 || this.#paused > 0 || this.#isCut) {
       await this.#mend()
       return
     }
@@ -70,10 +74,15 @@ class Chaos {
       this.#isCut = true
       return
     }
+    if (kind > 0.85 && this.#survivesBlackouts) {
+      for (const each of [1, 2, 3]) cluster.cutPower(each)
+      this.#down = [1, 2, 3]
+      return
+    }
     if (kind < 0.6) cluster.kill(nodeId)
     else if (kind < 0.8) cluster.cutPower(nodeId)
     else await cluster.stopBroker(nodeId)
-    this.#down = nodeId
+    this.#down = [nodeId]
   }
 
   /** In one direction at least. */
@@ -90,8 +99,9 @@ class Chaos {
     this.#isCut = false
     if (this.#paused > 0) cluster.envOf(this.#paused).resume()
     this.#paused = 0
-    if (this.#down > 0) await cluster.startBroker(this.#down)
-    this.#down = 0
+    const starting = this.#down.map((nodeId) => cluster.beginBroker(nodeId))
+    this.#down = []
+    await cluster.until(Promise.all(starting))
     if (this.#random.chance(0.7)) await inSync(cluster, 3)
   }
 }
@@ -109,7 +119,7 @@ for (let index = 0; index < seedCount; index++) {
     })
     await cluster.createTopic(topic)
     await inSync(cluster, 3)
-    const chaos = new Chaos(cluster)
+    const chaos = new Chaos(cluster, policy)
     await chaos.run()
     await inSync(cluster, 3)
     await caughtUp(cluster)
