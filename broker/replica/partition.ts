@@ -205,6 +205,11 @@ export class Partition {
     if (follower.endOffset !== endBefore) this.#moveHighWatermark(leadership)
   }
 
+  /** A follower that was about to join the ISR, and so was waited for, may be fenced by now. */
+  brokersChanged(): void {
+    if (this.#leadership !== undefined) this.#moveHighWatermark(this.#leadership)
+  }
+
   /** Puts those out of the ISR who lag; called every so often. */
   shrinkIsr(): void {
     const leadership = this.#leadership

@@ -142,7 +142,9 @@ export class Partitions {
   /** Follows what was just applied to the image. */
   apply(records: readonly MetadataRecord[]): void {
     const { image } = this.#options
+    let changesBrokers = false
     for (const record of records) {
+      changesBrokers ||= record.type === 'brokerChange' || record.type === 'unregisterBroker'
       if (record.type === 'removeTopic') this.#removeTopic(record.id)
       else if (record.type === 'partition' || record.type === 'partitionChange') {
         const topic = image.topicsById.get(record.topicId)
@@ -153,6 +155,7 @@ export class Partitions {
         this.#configure(record.resourceType, record.resource)
       }
     }
+    if (changesBrokers) for (const partition of this.all()) partition.brokersChanged()
   }
 
   close(): void {

@@ -219,6 +219,18 @@ t.test('isr: fenced brokers, those that leave, and earlier lives stay outside', 
   t.equal(changes.length, 1, 'a late fetch of the life before')
 })
 
+t.test('high watermark: who is about to join is waited for, until it is fenced', async (t) => {
+  const { partition, write, fetch, epochs } = lead({ isr: [1] })
+  fetch(2, 10)
+  const end = write()
+  t.equal(partition.highWatermark, 10)
+  partition.isrSettled({ ok: false, error: errors.ineligibleReplica, message: '' })
+  t.equal(partition.highWatermark, 10)
+  epochs.delete(2)
+  partition.brokersChanged()
+  t.equal(partition.highWatermark, end)
+})
+
 t.test('isr: what the controller says to a proposal', async (t) => {
   const refused = (error: (typeof errors)[keyof typeof errors]): boolean => {
     const { fetch, partition } = lead({ isr: [1, 2] })
