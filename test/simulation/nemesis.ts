@@ -1,0 +1,212 @@
+import type { Prng } from '../../base/simulated/prng.ts'
+import { topic } from './oracle.ts'
+import type { FaultKind } from './plan.ts'
+import { brokerCount, type World } from './world.ts'
+
+/** Nobody is gone for longer; most are for much less. */
+const longMs = 8000
+const quickLatencyMs = [0.05, 0.5] as const
+const slowLatencyMs = [1, 400] as const
+const quickSyncMs = [0.1, 0.5] as const
+const slowSyncMs = [5, 300] as const
+const clockJumpMsMax = 20 * 3600 * 1000
+
+/** Harms the world as the plan says, and mends each harm after a while. */
+export class Nemesis {
+  readonly #world: World
+  readonly #random: Prng
+  #isOver = false
+  /** How often each kind took effect. */
+  readonly counts = new Map<FaultKind, number>()
+
+  constructor(world: World) {
+    this.#world = world
+    this.#random = world.simulation.random.split('nemesis')
+  }
+
+  /** Does one thing; returns when to come again. */
+  act(): number {
+    const { faults, harmEveryMs } = this.#world.plan
+    const kind = this.#pick(faults)
+    if (kind !== undefined && this.#harm(kind))
+      this.counts.set(kind, (this.counts.get(kind) ?? 0) + 1)
+    return -Math.log(1 - this.#random.fraction()) * harmEveryMs
+  }
+
+  /** Everything works again, or will in a moment. Again and again: processes that were stopping have to be started too. */
+  mendAll(): void {
+    const world = this.#world
+    this.#isOver = true
+    world.simulation.network.heal()
+    world.simulation.network.latencyMs = quickLatencyMs
+    for (const trouble of world.stores.values()) trouble.kind = 'none'
+    for (const nodeId of [...world.brokerIds, ...world.controllerIds]) {
+      const env = world.envOf(nodeId)
+      env.resume()
+      env.disk.syncMs = quickSyncMs
+      if (world.down.has(nodeId)) world.startNode(nodeId)
+    }
+  }
+
+  #pick<T>(values: readonly T[]): T | undefined {
+    return values[this.#random.below(values.length)]
+  }
+
+  /** Short times are as likely as long ones. */
+  #later(run: () => void, msMax = longMs): void {
+    const delayMs = Math.exp(this.#random.between(0, Math.log(msMax)))
+    const label = 'nemesis'
+    const unlessOver = (): void => {
+      if (!this.#isOver) run()
+    }
+    this.#world.simulation.scheduler.schedule({ delayMs, label, run: unlessOver })
+  }
+
+  #restartLater(nodeId: number): void {
+    this.#later(() => {
+      if (this.#world.down.has(nodeId)) this.#world.startNode(nodeId)
+    })
+  }
+
+  #harm(kind: FaultKind): boolean {
+    const world = this.#world
+    const broker = 1 + this.#random.below(brokerCount)
+    const controller = this.#pick(world.controllerIds) ?? 0
+    switch (kind) {
+      case 'kill':
+        return this.#kill(this.#random.chance(0.5) ? broker : this.#leader(broker))
+      case 'power':
+        return this.#cutPower([this.#random.chance(0.5) ? broker : this.#leader(broker)])
+      case 'blackout':
+        return this.#cutPower(world.brokerIds)
+      case 'stop':
+        if (!world.brokers.has(broker)) return false
+        world.stop(broker)
+        this.#awaitStop(broker)
+        return true
+      case 'pause':
+        return this.#pause(this.#random.chance(0.5) ? broker : this.#leader(broker))
+      case 'cut':
+        return this.#cut(broker, this.#otherThan(broker), 'both')
+      case 'one-way cut':
+        return this.#cut(broker, this.#otherThan(broker), 'one')
+      case 'isolation':
+        return this.#isolate(broker)
+      case 'reset':
+        world.simulation.network.reset(
+          world.hostOf(broker),
+          world.hostOf(this.#otherThan(broker)),
+        )
+        return true
+      case 'controller kill':
+        return this.#kill(controller)
+      case 'controller pause':
+        return this.#pause(controller)
+      case 'controller cut':
+        return this.#cut(controller, broker, this.#random.chance(0.5) ? 'both' : 'one')
+      default:
+        return this.#slow(kind, broker, controller)
+    }
+  }
+
+  #slow(kind: FaultKind, broker: number, controller: number): boolean {
+    const world = this.#world
+    const { network } = world.simulation
+    if (kind === 'slow network') {
+      network.latencyMs = slowLatencyMs
+      this.#later(() => {
+        network.latencyMs = quickLatencyMs
+      }, longMs / 4)
+    } else if (kind === 'slow disk') {
+      const { disk } = world.envOf(broker)
+      disk.syncMs = slowSyncMs
+      this.#later(() => {
+        disk.syncMs = quickSyncMs
+      })
+    } else if (kind === 'clock') {
+      world.envOf(broker).wallSkewMs = this.#random.between(-clockJumpMsMax, clockJumpMsMax)
+    } else {
+      const trouble = world.stores.get(controller)
+      if (trouble === undefined) return false
+      trouble.kind = this.#random.chance(0.5) ? 'refuses' : 'unreachable'
+      this.#later(() => {
+        trouble.kind = 'none'
+      })
+    }
+    return true
+  }
+
+  #leader(otherwise: number): number {
+    const states = this.#world.reigning?.image.topicsByName.get(topic)?.partitions ?? []
+    const leader = this.#pick(states)?.leader ?? -1
+    return leader > 0 ? leader : otherwise
+  }
+
+  #otherThan(nodeId: number): number {
+    const others = [...this.#world.brokerIds, ...this.#world.controllerIds]
+    return this.#pick(others.filter((other) => other !== nodeId)) ?? nodeId
+  }
+
+  #kill(nodeId: number): boolean {
+    if (this.#world.down.has(nodeId)) return false
+    this.#world.kill(nodeId)
+    this.#restartLater(nodeId)
+    return true
+  }
+
+  #awaitStop(nodeId: number): void {
+    this.#later(() => {
+      // Some do not get the time that they want.
+      if (!this.#world.down.has(nodeId)) this.#world.kill(nodeId)
+      this.#world.startNode(nodeId)
+    })
+  }
+
+  #cutPower(nodeIds: readonly number[]): boolean {
+    const hit = nodeIds.filter((nodeId) => this.#mayLosePower(nodeId))
+    for (const nodeId of hit) {
+      this.#world.cutPower(nodeId)
+      this.#restartLater(nodeId)
+    }
+    return hit.length > 0
+  }
+
+  /** Without a sync before each answer only what others have is safe: one of them must be there for each partition. */
+  #mayLosePower(nodeId: number): boolean {
+    const world = this.#world
+    if (world.down.has(nodeId)) return false
+    if (world.plan.flushPolicy === 'ack') return true
+    const image = world.reigning?.image
+    if (image === undefined) return false
+    for (const { partitions } of image.topicsByName.values()) {
+      for (const { isr } of partitions) {
+        if (isr.includes(nodeId) && !isr.some((id) => id !== nodeId && world.brokers.has(id)))
+          return false
+      }
+    }
+    return true
+  }
+
+  #pause(nodeId: number): boolean {
+    const env = this.#world.envOf(nodeId)
+    env.pause()
+    this.#later(() => env.resume())
+    return true
+  }
+
+  #cut(one: number, other: number, ways: 'one' | 'both'): boolean {
+    const { network } = this.#world.simulation
+    const [from, to] = [this.#world.hostOf(one), this.#world.hostOf(other)]
+    network.cut(from, to)
+    if (ways === 'both') network.cut(to, from)
+    this.#later(() => network.heal())
+    return true
+  }
+
+  #isolate(nodeId: number): boolean {
+    for (const other of [...this.#world.brokerIds, ...this.#world.controllerIds]) {
+      if (other !== nodeId) this.#cut(nodeId, other, 'both')
+    }
+    return true
+  }
+}

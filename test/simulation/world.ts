@@ -1,0 +1,197 @@
+/** The processes of one run: controllers, brokers and clients on simulated machines, and whoever starts them again. */
+import type { Logger } from '../../base/logger.ts'
+import { Simulation, type SimulatedEnv } from '../../base/simulated/simulated-env.ts'
+import { Broker } from '../../broker/broker.ts'
+import { loadBrokerConfig, type BrokerConfig } from '../../broker/config.ts'
+// Loaded beforehand: the simulated world does not wait for modules.
+import '../../broker/link/remote-controller-link.ts'
+import '../../broker/replica/fetcher/replica-fetchers.ts'
+import '../../controller/controller-server.ts'
+import { ControllerProcess } from '../../controller/controller-process.ts'
+import type { Controller } from '../../controller/controller.ts'
+import { MemoryStore } from '../../controller/store/memory.ts'
+import type { Plan } from './plan.ts'
+import { SimulatedStore, type StoreTrouble } from './simulated-store.ts'
+
+export const brokerCount = 3
+const firstControllerId = 101
+const controllerPort = 9093
+const restartMs = 500
+/** A process ends with these where there is nothing else to do. */
+const expectedCodes = new Set(['NO_CONTROLLER', 'NOT_REGISTERED'])
+
+export class World {
+  readonly plan: Plan
+  readonly simulation: Simulation
+  /** By node id; those that run and serve. */
+  readonly brokers = new Map<number, Broker>()
+  readonly controllers = new Map<number, ControllerProcess>()
+  /** Without power, or to be started only when told. */
+  readonly down = new Set<number>()
+  readonly stores = new Map<number, StoreTrouble>()
+  /** What a process could not go on with, and should. */
+  problem: (text: string) => void = () => undefined
+  readonly #logger: (nodeId: number) => Logger
+  readonly #envs = new Map<number, SimulatedEnv>()
+  readonly #memory = new MemoryStore()
+
+  constructor(plan: Plan, logger: (world: World, nodeId: number) => Logger) {
+    this.plan = plan
+    this.simulation = new Simulation(plan.seed)
+    this.#logger = (nodeId) => logger(this, nodeId)
+  }
+
+  get brokerIds(): readonly number[] {
+    return Array.from({ length: brokerCount }, (_, at) => at + 1)
+  }
+
+  get controllerIds(): readonly number[] {
+    return Array.from({ length: this.plan.controllerCount }, (_, at) => firstControllerId + at)
+  }
+
+  /** The controller that was elected last, if it runs. */
+  get reigning(): Controller | undefined {
+    let latest: Controller | undefined
+    for (const { controller } of this.controllers.values()) {
+      if (controller.state !== 'reigning') continue
+      if ((latest?.image.controllerEpoch ?? -1) < controller.image.controllerEpoch)
+        latest = controller
+    }
+    return latest
+  }
+
+  hostOf(nodeId: number): string {
+    return nodeId >= firstControllerId
+      ? `controller${nodeId - firstControllerId + 1}`
+      : `broker${nodeId}`
+  }
+
+  envOf(nodeId: number): SimulatedEnv {
+    const known = this.#envs.get(nodeId)
+    if (known !== undefined) return known
+    const env = this.simulation.createEnv(this.hostOf(nodeId))
+    this.#envs.set(nodeId, env)
+    this.#newBoot(env)
+    return env
+  }
+
+  start(): void {
+    for (const id of this.controllerIds) this.startNode(id)
+    for (const id of this.brokerIds) this.startNode(id)
+  }
+
+  startNode(nodeId: number): void {
+    const env = this.envOf(nodeId)
+    if (this.down.delete(nodeId)) env.boot()
+    const { owner } = env.disk
+    const { life } = owner
+    const failed = (error: unknown): void => {
+      if (owner.life === life) this.#exited(nodeId, error)
+    }
+    if (nodeId >= firstControllerId) {
+      this.#startController(nodeId, failed).then((process) => {
+        if (owner.life === life) this.controllers.set(nodeId, process)
+      }, failed)
+    } else {
+      this.#startBroker(nodeId, failed).then((broker) => {
+        if (owner.life === life) this.brokers.set(nodeId, broker)
+      }, failed)
+    }
+  }
+
+  /** kill -9: what was written stays. */
+  kill(nodeId: number): void {
+    this.#forget(nodeId)
+    this.envOf(nodeId).kill()
+    this.down.add(nodeId)
+  }
+
+  /** The machine stops at once: what was not synced may be lost. */
+  cutPower(nodeId: number): void {
+    this.#forget(nodeId)
+    const env = this.envOf(nodeId)
+    env.cutPower()
+    this.#newBoot(env)
+    this.down.add(nodeId)
+  }
+
+  /** SIGTERM. */
+  stop(nodeId: number): void {
+    const env = this.envOf(nodeId)
+    const { life } = env.disk.owner
+    const process = this.brokers.get(nodeId) ?? this.controllers.get(nodeId)
+    if (process === undefined) return
+    this.#forget(nodeId)
+    const ended = (): void => {
+      if (env.disk.owner.life === life) this.kill(nodeId)
+    }
+    process.stop().then(ended, (error: unknown) => {
+      if (env.disk.owner.life === life) this.problem(`${nodeId} did not stop: ${String(error)}`)
+      ended()
+    })
+  }
+
+  isUp(nodeId: number): boolean {
+    return this.brokers.has(nodeId) || this.controllers.has(nodeId)
+  }
+
+  #forget(nodeId: number): void {
+    this.brokers.delete(nodeId)
+    this.controllers.delete(nodeId)
+  }
+
+  /** The process has given up: it is started again. */
+  #exited(nodeId: number, error: unknown): void {
+    const { code = '' } = error as { code?: string }
+    if (!expectedCodes.has(code))
+      this.problem(`${nodeId} ended: ${error instanceof Error ? error.stack : String(error)}`)
+    this.kill(nodeId)
+    const label = 'supervisor'
+    const run = (): void => {
+      if (this.down.has(nodeId)) this.startNode(nodeId)
+    }
+    this.simulation.scheduler.schedule({ delayMs: restartMs, label, run })
+  }
+
+  /** By it a broker tells a killed process, whose page cache survived, from a power cut. */
+  #newBoot({ disk, random }: SimulatedEnv): void {
+    const folder = '/proc/sys/kernel/random'
+    disk.makeDirectory(folder)
+    const file = disk.open(`${folder}/boot_id`, 'write')
+    file.write([Buffer.from(random.bytes(16).toString('hex'))], 0)
+    file.close()
+  }
+
+  #startController(
+    nodeId: number,
+    failed: (error: unknown) => void,
+  ): Promise<ControllerProcess> {
+    const trouble = this.stores.get(nodeId) ?? { kind: 'none' }
+    this.stores.set(nodeId, trouble)
+    const env = this.envOf(nodeId)
+    const config = this.#config(nodeId, {
+      'process.roles': 'controller',
+      'controller.listener': `${this.hostOf(nodeId)}:${controllerPort}`,
+      // The store is given; this alone makes it one that others share.
+      ...(this.plan.controllerCount > 1 ? { 'metadata.store': 'etcd://store:2379' } : {}),
+    })
+    const store = new SimulatedStore(this.#memory, env, trouble)
+    return ControllerProcess.start({ env, logger: this.#logger(nodeId), config, store, failed })
+  }
+
+  #startBroker(nodeId: number, failed: (error: unknown) => void): Promise<Broker> {
+    const controllers = this.controllerIds.map((id) => `${this.hostOf(id)}:${controllerPort}`)
+    const config = this.#config(nodeId, {
+      'process.roles': 'broker',
+      'controller.quorum.bootstrap.servers': controllers.join(),
+      listeners: `PLAINTEXT://${this.hostOf(nodeId)}:9092`,
+    })
+    const env = this.envOf(nodeId)
+    return Broker.start({ env, config, logger: this.#logger(nodeId), failed })
+  }
+
+  #config(nodeId: number, properties: Readonly<Record<string, string>>): BrokerConfig {
+    const own = { 'node.id': String(nodeId), 'log.dirs': '/data' }
+    return loadBrokerConfig({ sets: { ...own, ...this.plan.properties, ...properties } })
+  }
+}
