@@ -59,7 +59,11 @@ class Chaos {
       return
     }
     const { cluster } = this
-    await cluster.sleep(0)
+    // Something is under way: between a write, its sync, its copies and its acknowledgement.
+    for (let count = 0; count < 4; count++) {
+      this.#produce()
+      await cluster.sleep(this.#random.fraction() * 1.5)
+    }
     const nodeId = 1 + Math.floor(this.#random.fraction() * 3)
     const kind = this.#random.fraction()
     if (kind < 0.2) {
