@@ -1,6 +1,7 @@
-// npm run bench -- [fetch] [produce] [append] [start] [sdk] [--rounds n] [--quick]
+// npm run bench -- [fetch] [produce] [append] [start] [sdk] [cluster] [--rounds n] [--quick]
 import { parseArgs } from 'node:util'
 import { benchAppend } from './append.ts'
+import { benchCluster } from './cluster.ts'
 import { benchFetch } from './fetch.ts'
 import { benchProduce } from './produce.ts'
 import { benchSdk } from './sdk.ts'
@@ -12,6 +13,7 @@ const benches = {
   produce: benchProduce,
   append: benchAppend,
   sdk: benchSdk,
+  cluster: benchCluster,
 }
 
 async function main(): Promise<void> {

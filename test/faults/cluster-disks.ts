@@ -2,7 +2,7 @@
  * A file system for each process of a cluster, whose power can be cut and which can be full. A process after a power
  * cut sees another boot id, as on a machine that has booted: it must not believe that the page cache survived.
  */
-import { execFileSync } from 'node:child_process'
+import { spawnSync } from 'node:child_process'
 import { randomUUID } from 'node:crypto'
 import { appendFileSync, mkdirSync, rmSync, statfsSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
@@ -10,8 +10,6 @@ import { join } from 'node:path'
 import { LoopDisk } from './loop-disk.ts'
 
 const diskBytes = 1 << 29
-/** Left for the last, small writes: what one call can't allocate. */
-const remainderBytes = 1 << 16
 
 export class ClusterDisks {
   readonly #folder: string
@@ -40,10 +38,15 @@ export class ClusterDisks {
     return join(this.#disk(id).path, 'data')
   }
 
-  /** What shows a command the boot id of its machine. */
+  /**
+   * What shows a command the boot id of its machine. It must not see the disks of the others: a mount that it had
+   * inherited would live on when they are unmounted.
+   */
   prefixOf(id: number): string[] {
-    const script = 'mount --bind "$0" /proc/sys/kernel/random/boot_id && exec "$@"'
-    return ['unshare', '--mount', 'sh', '-c', script, this.#bootId(id)]
+    const others = [...this.#disks.keys()].filter((each) => each !== id)
+    const unmount = others.map((each) => `umount ${this.#disk(each).path} 2>/dev/null`)
+    const script = [...unmount, 'mount --bind "$0" /proc/sys/kernel/random/boot_id && exec "$@"']
+    return ['unshare', '--mount', 'sh', '-c', script.join('; '), this.#bootId(id)]
   }
 
   async cutPower(id: number): Promise<void> {
@@ -60,9 +63,13 @@ export class ClusterDisks {
   fill(id: number): void {
     const path = this.#ballast(id)
     const { bfree, bsize } = statfsSync(this.#disk(id).path)
-    execFileSync('fallocate', ['-l', `${Math.max(bfree * bsize - remainderBytes, 4096)}`, path])
+    let length = 0
+    for (let step = bfree * bsize; step >= bsize; step /= 2) {
+      const more = Math.floor(step / bsize) * bsize
+      if (allocates(path, length, more)) length += more
+    }
     try {
-      for (;;) appendFileSync(path, Buffer.alloc(4096))
+      for (;;) appendFileSync(path, Buffer.alloc(bsize))
     } catch (error) {
       if ((error as NodeJS.ErrnoException).code !== 'ENOSPC') throw error
     }
@@ -97,4 +104,10 @@ export class ClusterDisks {
   #ballast(id: number): string {
     return join(this.#disk(id).path, 'ballast')
   }
+}
+
+/** Adds so many bytes to a file; false when the disk has less. */
+function allocates(path: string, from: number, count: number): boolean {
+  const args = ['-o', `${from}`, '-l', `${count}`, path]
+  return spawnSync('fallocate', args, { stdio: 'ignore' }).status === 0
 }

@@ -55,6 +55,8 @@ export class LoadClient {
       this.#errorOutput = (this.#errorOutput + text).slice(-4000)
     })
     createInterface({ input: this.#child.stdout }).on('line', (line) => {
+      // What a kill cuts off in the middle says nothing.
+      if (this.#child.killed) return
       const [word, partition, offset, value = ''] = line.split(' ')
       if (word === 'ack') {
         this.acknowledgedCount++
