@@ -1,11 +1,10 @@
 import { Command, Option } from 'commander'
 import type { ConfigOptions, StartOptions } from './start.ts'
-import type { ClusterOptions } from './cluster/cluster-client.ts'
-import type { HealthOptions } from './cluster/health.ts'
-import type { ClusterStartOptions } from './cluster/start.ts'
+import { addCluster } from './cluster/program.ts'
 import type { ConsumeOptions } from './consume.ts'
 import type { LogOptions, VerifyOptions } from './log.ts'
 import type { ListOptions, ResetCommandOptions } from './group.ts'
+import { examples, logLevel, optionsOf } from './command-parts.ts'
 import { collect, type GlobalOptions } from './options.ts'
 import { outputFormats } from './output.ts'
 import type { ProduceOptions } from './produce.ts'
@@ -45,11 +44,6 @@ const exitCodeHelp = `
 Data goes to standard output, everything else to standard error.
 Exit codes: 0 ok, 1 failed, 2 usage, 3 not found, 4 conflict, 5 unreachable, 6 denied, 7 partly done, 130 interrupted`
 
-/** The command's own options with those in front of it. */
-function optionsOf<T>(command: Command): T {
-  return command.optsWithGlobals<T & object>()
-}
-
 function addStart(program: Command): void {
   program
     .command('start')
@@ -88,51 +82,6 @@ function addStart(program: Command): void {
     .action(async (_options, command: Command) =>
       (await import('./start.ts')).start(optionsOf<StartOptions>(command)),
     )
-}
-
-function addCluster(program: Command): void {
-  const cluster = program
-    .command('cluster')
-    .description('run a cluster on this machine; look after any cluster')
-  cluster
-    .command('start')
-    .description('run a controller and brokers, and start again what dies; Ctrl-C stops all')
-    .option('--brokers <n>', 'how many brokers (default: as many as there were, or 3)')
-    .option('--data-dir <dir>', 'where the cluster is; one that is there goes on', './cluster')
-    .option(
-      '--base-port <n>',
-      'of the first broker, the others follow; 0 picks free ones (default: as before, or 9092)',
-    )
-    .option('--set <key=value>', 'a property of all processes; may be repeated', collect, [])
-    .option('--ready-json', 'print one line of JSON on standard output when clients are served')
-    .addOption(logLevel('warn'))
-    .addHelpText('after', examples('millrace cluster start --brokers 3 --data-dir ./cluster'))
-    .action(async (_options, command: Command) =>
-      (await import('./cluster/start.ts')).startCluster(optionsOf<ClusterStartOptions>(command)),
-    )
-  addClusterQuestions(cluster)
-}
-
-/** Questions and orders; `start` is for clusters of this machine. */
-function addClusterQuestions(cluster: Command): void {
-  ofCluster(cluster.command('status'))
-    .description('show brokers, the controller, and partitions that miss something')
-    .action(async (_options, command: Command) =>
-      (await import('./cluster/status.ts')).showStatus(optionsOf<ClusterOptions>(command)),
-    )
-  ofCluster(cluster.command('health'))
-    .description('end with 0 when every partition has a leader and all its replicas in sync')
-    .option('--wait <time>', 'give it so long to become so, like 30s or 5m')
-    .action(async (_options, command: Command) =>
-      (await import('./cluster/health.ts')).showHealth(optionsOf<HealthOptions>(command)),
-    )
-}
-
-function ofCluster(command: Command): Command {
-  return command.option(
-    '--data-dir <dir>',
-    'of "cluster start", instead of --bootstrap: the addresses stand there',
-  )
 }
 
 function addTopic(program: Command): void {
@@ -358,14 +307,4 @@ function withStore(command: Command): Command {
     .option('--data-dir <dir>', 'where the data is (log.dirs)')
     .option('--metadata <store>', 'lmdb, or etcd://HOST:PORT,... (metadata.store)')
     .option('--set <key=value>', 'any property, by its Kafka name; may be repeated', collect, [])
-}
-
-function logLevel(standard: string): Option {
-  return new Option('--log-level <level>', 'what is logged on standard error')
-    .choices(['debug', 'info', 'warn', 'error', 'silent'])
-    .default(standard)
-}
-
-function examples(...lines: readonly string[]): string {
-  return `\nExamples:\n${lines.map((line) => `  ${line}`).join('\n')}`
 }

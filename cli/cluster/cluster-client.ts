@@ -1,4 +1,3 @@
-import type { TopicMetadata } from '../../client/cluster.ts'
 import { refusal, throwIfRefused } from '../../client/errors.ts'
 import type { Kafka } from '../../client/kafka.ts'
 import { AlterPartitionReassignments } from '../../protocol/messages/alter-partition-reassignments.ts'
@@ -7,6 +6,7 @@ import { DescribeLogDirs } from '../../protocol/messages/describe-log-dirs.ts'
 import { DescribeQuorum } from '../../protocol/messages/describe-quorum.ts'
 import { ElectLeaders } from '../../protocol/messages/elect-leaders.ts'
 import { ListPartitionReassignments } from '../../protocol/messages/list-partition-reassignments.ts'
+import { Metadata } from '../../protocol/messages/metadata.ts'
 import { UnregisterBroker } from '../../protocol/messages/unregister-broker.ts'
 import type { AnyApi, RequestInputOf, ResponseOf } from '../../protocol/schema/api.ts'
 import { openKafka } from '../client.ts'
@@ -67,6 +67,8 @@ export interface Refused extends PartitionId {
   readonly message: string
 }
 
+type TopicMetadata = ResponseOf<typeof Metadata>['topics'][number]
+
 const metadataTopic = '__cluster_metadata'
 const electionTypes = { preferred: 0, unclean: 1 } as const
 const electionNotNeeded = 84
@@ -88,13 +90,13 @@ export class ClusterClient implements AsyncDisposable {
     await this.#kafka.close()
   }
 
-  async state(): Promise<ClusterState> {
-    const described = await this.#ask(DescribeCluster, {
-      includeClusterAuthorizedOperations: false,
-      includeFencedBrokers: true,
-    })
+  /** As any broker knows it, or a certain one. */
+  async state(knownTo?: number): Promise<ClusterState> {
+    const question = { includeClusterAuthorizedOperations: false, includeFencedBrokers: true }
+    const described = await this.#ask(DescribeCluster, question, knownTo)
     throwIfRefused('The cluster', described.errorCode, described.errorMessage)
-    const { topics } = await this.#kafka.admin().describe(null)
+    const all = { topics: null, allowAutoTopicCreation: false }
+    const { topics } = await this.#ask(Metadata, all, knownTo)
     const brokers = described.brokers.map(({ brokerId, host, port, rack, isFenced }) => ({
       id: brokerId,
       address: `${host.includes(':') ? `[${host}]` : host}:${port}`,
@@ -103,11 +105,9 @@ export class ClusterClient implements AsyncDisposable {
     }))
     return {
       clusterId: described.clusterId,
-      topicCount: topics.size,
+      topicCount: topics.length,
       brokers: brokers.toSorted((left, right) => left.id - right.id),
-      partitions: [...topics.values()]
-        .toSorted((left, right) => (left.name < right.name ? -1 : 1))
-        .flatMap(partitionsOf),
+      partitions: topics.flatMap(partitionsOf).toSorted(inOrder),
     }
   }
 
@@ -207,6 +207,8 @@ export class ClusterClient implements AsyncDisposable {
   ): Promise<ResponseOf<A>> {
     const { cluster } = this.#kafka
     return cluster.retrying(async () => {
+      // Who is where may have changed.
+      if (brokerId !== undefined) await cluster.metadata([])
       const connection =
         brokerId === undefined ? await cluster.any() : await cluster.broker(brokerId, 'requests')
       return connection.send(api, connection.versionOf(api), request)
@@ -218,10 +220,19 @@ export function keyOf({ topic, index }: PartitionId): string {
   return `${topic}-${index}`
 }
 
-function partitionsOf({ name: topic, partitions }: TopicMetadata): PartitionState[] {
-  return partitions.map(({ index, leader, replicas, inSyncReplicas: inSync }) => {
-    return { topic, index, leader, replicas, inSync }
-  })
+function partitionsOf({ name, partitions }: TopicMetadata): PartitionState[] {
+  return partitions.map((partition) => ({
+    topic: name ?? '',
+    index: partition.partitionIndex,
+    leader: partition.leaderId,
+    replicas: partition.replicaNodes,
+    inSync: partition.isrNodes,
+  }))
+}
+
+function inOrder(left: PartitionId, right: PartitionId): number {
+  if (left.topic !== right.topic) return left.topic < right.topic ? -1 : 1
+  return left.index - right.index
 }
 
 function refusedOf(partition: PartitionId, code: number, message: string | null): Refused {

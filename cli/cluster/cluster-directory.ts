@@ -10,7 +10,14 @@ import { isObject, layoutText, parseJson, parseLayout, type ClusterLayout } from
 export interface RunningProcesses {
   readonly supervisor: number
   readonly controller: number | undefined
-  readonly brokers: readonly { readonly id: number; readonly processId: number | undefined }[]
+  readonly brokers: readonly BrokerProcess[]
+}
+
+export interface BrokerProcess {
+  readonly id: number
+  readonly processId: number | undefined
+  /** Whether it serves. */
+  readonly isReady: boolean
 }
 
 /**
@@ -112,6 +119,7 @@ function parseProcesses(text: string): RunningProcesses | undefined {
     brokers: (brokers as unknown[]).filter(isObject).map((broker) => ({
       id: Number(broker['id']),
       processId: processIdOf(broker['processId']),
+      isReady: broker['isReady'] === true,
     })),
   }
 }

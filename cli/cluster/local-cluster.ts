@@ -81,11 +81,6 @@ export class LocalCluster {
     for (const { process } of [...this.#brokers, this.#controller]) process.kill()
   }
 
-  get processIds(): { readonly controller: number | undefined; readonly brokers: number[] } {
-    const brokers = this.#brokers.map(({ process }) => process.processId ?? -1)
-    return { controller: this.#controller.process.processId, brokers }
-  }
-
   async #start(): Promise<ClusterReady> {
     const controllerReady = this.#controller.process.start()
     // Brokers have to know its port; then they may come up together with it.
@@ -181,10 +176,9 @@ export class LocalCluster {
     this.#options.directory.saveProcesses({
       supervisor: process.pid,
       controller: this.#controller.process.processId,
-      brokers: this.#brokers.map((broker) => ({
-        id: broker.id,
-        processId: broker.process.processId,
-      })),
+      brokers: this.#brokers.map(({ id, process: { processId, isReady } }) => {
+        return { id, processId, isReady }
+      }),
     })
   }
 }

@@ -13,7 +13,7 @@ export interface SupervisedOptions {
   readonly args: () => readonly string[]
   /** For a person to read. */
   readonly say: (text: string) => void
-  /** A process came or went: `processId` is another one. */
+  /** A process came, serves, or went. */
   readonly changed: () => void
   /** Whether to start it again when it has ended. */
   readonly isWanted: () => boolean
@@ -38,6 +38,7 @@ const steadyMs = 10_000
 export class SupervisedProcess {
   readonly #options: SupervisedOptions
   readonly #ready = deferred<ReadyLine>()
+  #wasReady = false
   #isReady = false
   #child: ChildProcess | undefined
   #startedMs = 0
@@ -53,6 +54,11 @@ export class SupervisedProcess {
 
   get processId(): number | undefined {
     return this.#child?.pid
+  }
+
+  /** Whether the present process serves. */
+  get isReady(): boolean {
+    return this.#isReady
   }
 
   /** Resolves when it serves for the first time. Rejects with `CliError` when it refuses to start. */
@@ -103,9 +109,11 @@ export class SupervisedProcess {
   #printed(line: string): void {
     const ready = readyLineOf(line)
     if (ready === undefined) return
-    if (this.#isReady) this.#options.say(`${this.#options.name} is back`)
+    if (this.#wasReady) this.#options.say(`${this.#options.name} is back`)
+    this.#wasReady = true
     this.#isReady = true
     this.#ready.resolve(ready)
+    this.#options.changed()
   }
 
   /** Logs are passed on; what it ends with is told when it has ended. */
@@ -119,10 +127,11 @@ export class SupervisedProcess {
   #ended(child: ChildProcess, how: string): void {
     if (this.#child !== child) return
     this.#child = undefined
+    this.#isReady = false
     this.#options.changed()
     if (this.#stopped !== undefined) {
       this.#stopped.resolve()
-    } else if (!this.#isReady && child.exitCode !== null) {
+    } else if (!this.#wasReady && child.exitCode !== null) {
       this.#stopped = deferred()
       this.#ready.reject(new CliError(this.#refusal(how, child.exitCode)))
     } else if (this.#options.isWanted()) {

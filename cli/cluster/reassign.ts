@@ -1,0 +1,181 @@
+import { CliError } from '../errors.ts'
+import { exitCodes } from '../exit-codes.ts'
+import { wholeNumber } from '../options.ts'
+import { formatJson, formatTable, writeOut } from '../output.ts'
+import {
+  ClusterClient,
+  keyOf,
+  type BrokerState,
+  type ClusterOptions,
+  type ClusterState,
+  type Move,
+  type Reassignment,
+  type Refused,
+} from './cluster-client.ts'
+import { planPlacement } from './placement-plan.ts'
+import { planText, readPlan } from './plan-file.ts'
+import { duration, Progress, waitUntil } from './progress.ts'
+import { size } from './status.ts'
+
+export interface ReassignOptions extends ClusterOptions {
+  readonly plan?: boolean
+  readonly apply?: string
+  readonly watch?: boolean
+  readonly cancel?: boolean
+  readonly topic: readonly string[]
+  readonly toBrokers?: string
+  readonly replicas?: string
+  readonly wait: string
+}
+
+/** One or more of: print a plan, put one into effect, give up what is under way, wait for it. */
+export async function reassign(options: ReassignOptions): Promise<void> {
+  const { plan, apply, watch, cancel } = options
+  if ([plan, cancel].filter((each) => each === true).length + Number(apply !== undefined) > 1)
+    throw CliError.usage('--plan, --apply and --cancel exclude each other')
+  const limitMs = duration('--wait', options.wait)
+  await using client = await ClusterClient.open(options)
+  if (plan === true) return printPlan(client, options)
+  if (apply !== undefined) await applyPlan(client, readPlan(apply))
+  else if (cancel === true) await cancelAll(client)
+  if (watch === true) await watchReassignments(client, limitMs)
+  await writeOut(process.stdout, formatReassignments(await client.reassignments(), options))
+}
+
+async function printPlan(client: ClusterClient, options: ReassignOptions): Promise<void> {
+  const state = await client.state()
+  const known = new Set(state.partitions.map(({ topic }) => topic))
+  const unknown = options.topic.find((topic) => !known.has(topic))
+  if (unknown !== undefined) {
+    throw new CliError({
+      code: 'UNKNOWN_TOPIC_OR_PARTITION',
+      message: `There is no topic ${unknown}`,
+      fix: 'see "millrace topic list"',
+      exitCode: exitCodes.notFound,
+    })
+  }
+  const moves = planPlacement({
+    partitions: state.partitions,
+    isMovable: ({ topic }) => options.topic.length === 0 || options.topic.includes(topic),
+    brokers: targets(state, options.toBrokers),
+    replicas:
+      options.replicas === undefined ? undefined : wholeNumber('--replicas', options.replicas, 1),
+    isEven: true,
+  })
+  await writeOut(process.stdout, planText(moves))
+  process.stderr.write(
+    `${moves.length} of ${state.partitions.length} partitions would change: --apply FILE does it\n`,
+  )
+}
+
+/** Brokers that are away get nothing, unless they are named. */
+function targets({ brokers }: ClusterState, named: string | undefined): BrokerState[] {
+  if (named === undefined) return brokers.filter(({ isAlive }) => isAlive)
+  return named.split(',').map((text) => {
+    const id = wholeNumber('--to-brokers', text.trim(), 0)
+    return brokerOf({ brokers }, id)
+  })
+}
+
+/** Throws `CliError` when there is none. */
+export function brokerOf({ brokers }: Pick<ClusterState, 'brokers'>, id: number): BrokerState {
+  const broker = brokers.find((each) => each.id === id)
+  if (broker !== undefined) return broker
+  throw new CliError({
+    code: 'UNKNOWN_BROKER',
+    message: `There is no broker ${id}: the cluster has ${brokers.map((each) => each.id).join(', ')}`,
+    fix: 'see "millrace cluster status"',
+    exitCode: exitCodes.notFound,
+  })
+}
+
+/** Rejects with `CliError` when some can't be done; the others go on then. */
+export async function applyPlan(client: ClusterClient, moves: readonly Move[]): Promise<void> {
+  const refused = await client.reassign(moves)
+  throwRefused(refused, { all: moves.length })
+  process.stderr.write(`${moves.length} partitions are told where to be\n`)
+}
+
+async function cancelAll(client: ClusterClient): Promise<void> {
+  const current = await client.reassignments()
+  const moves = current.map(({ topic, index }) => ({ topic, index, replicas: null }))
+  const refused = await client.reassign(moves)
+  throwRefused(refused, { all: moves.length })
+  process.stderr.write(`${moves.length} partitions stay where they were\n`)
+}
+
+export function throwRefused(refused: readonly Refused[], { all }: { readonly all: number }): void {
+  const [first] = refused
+  if (first === undefined) return
+  const more = refused.length > 1 ? `, and ${refused.length - 1} others` : ''
+  throw new CliError({
+    code: first.code,
+    message: `${first.message}${more}`,
+    exitCode: refused.length < all ? exitCodes.partial : exitCodes.failed,
+  })
+}
+
+interface Copying {
+  readonly reassignments: readonly Reassignment[]
+  readonly copiedBytes: number
+  readonly allBytes: number
+}
+
+/** Resolves when nothing is on the move any more. */
+export async function watchReassignments(client: ClusterClient, limitMs: number): Promise<void> {
+  await waitUntil({
+    what: 'replicas to be where they shall be',
+    limitMs,
+    look: () => lookAtCopying(client),
+    isDone: ({ reassignments }) => reassignments.length === 0,
+    progress: new Progress(),
+    text: ({ reassignments, copiedBytes, allBytes }) =>
+      `${reassignments.length} partitions on the move, ${size(copiedBytes)} of ${size(allBytes)} copied`,
+  })
+}
+
+/** How much of what new replicas will hold is there, compared with the leaders. */
+async function lookAtCopying(client: ClusterClient): Promise<Copying> {
+  const reassignments = await client.reassignments()
+  if (reassignments.length === 0) return { reassignments, copiedBytes: 0, allBytes: 0 }
+  const { brokers, partitions } = await client.state()
+  const leaders = new Map(partitions.map((each) => [keyOf(each), each.leader]))
+  const alive = brokers.filter(({ isAlive }) => isAlive)
+  const sizes = new Map<number, ReadonlyMap<string, number>>()
+  for (const { id } of alive) sizes.set(id, await client.replicaBytes(id))
+  let copiedBytes = 0
+  let allBytes = 0
+  for (const reassignment of reassignments) {
+    const key = keyOf(reassignment)
+    const bytes = sizes.get(leaders.get(key) ?? -1)?.get(key) ?? 0
+    for (const id of reassignment.adding) {
+      allBytes += bytes
+      copiedBytes += Math.min(bytes, sizes.get(id)?.get(key) ?? 0)
+    }
+  }
+  return { reassignments, copiedBytes, allBytes }
+}
+
+function formatReassignments(
+  reassignments: readonly Reassignment[],
+  { output }: ReassignOptions,
+): string {
+  if (output === 'json') {
+    return formatJson({
+      reassignments: reassignments.map(({ topic, index, replicas, adding, removing }) => {
+        return { topic, partition: index, replicas, adding, removing }
+      }),
+    })
+  }
+  if (reassignments.length === 0) return 'nothing is on the move\n'
+  return formatTable<Reassignment>(
+    [
+      { title: 'TOPIC', of: ({ topic }) => topic },
+      { title: 'PARTITION', of: ({ index }) => index, right: true },
+      { title: 'REPLICAS', of: ({ replicas }) => replicas.join(',') },
+      { title: 'COMING', of: ({ adding }) => adding.join(',') },
+      { title: 'GOING', of: ({ removing }) => removing.join(',') },
+    ],
+    reassignments,
+  )
+}
