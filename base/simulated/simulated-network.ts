@@ -134,6 +134,10 @@ export class SimulatedNetwork implements Route {
 
   #dial(from: Host, options: DialOptions): Promise<Socket> {
     const to = ownNames.has(options.host) ? from : this.#hosts.get(options.host)
+    const { owner } = from
+    // Packets outlive a process; what it waited for must not run in the next one.
+    const { life } = owner
+    const isAlive = (): boolean => owner.life === life
     return new Promise((resolve, reject) => {
       const fail = (code: string): void => {
         reject(
@@ -143,7 +147,7 @@ export class SimulatedNetwork implements Route {
         )
       }
       const answer = (label: string, delayMs: number, run: () => void): ScheduledEvent =>
-        this.scheduler.schedule({ delayMs, label, owner: from.owner, run })
+        this.scheduler.schedule({ delayMs, label, owner, run })
       if (to === undefined) {
         answer('net unknown host', 0, () => fail('ENOTFOUND'))
         return
@@ -154,7 +158,7 @@ export class SimulatedNetwork implements Route {
         fail('ETIMEDOUT')
       })
       const arrive = (): void => {
-        if (!this.open(from.name, to.name)) return
+        if (!isAlive() || !this.open(from.name, to.name)) return
         const accept = to.listeners.get(options.port)
         if (accept === undefined) {
           answer('net refused', this.delayMs(), () => {
@@ -166,6 +170,7 @@ export class SimulatedNetwork implements Route {
         const [near, far, back] = this.#connect(from, to, options)
         client = near
         back.send(() => {
+          if (!isAlive()) return
           this.scheduler.cancel(timeout)
           answer('net connected', 0, () => resolve(near))
         })

@@ -108,10 +108,10 @@ export class LeaderEpochs {
     if (log.startOffset < log.endOffset && earliestOffset > log.startOffset) return false
     // An epoch that has begun and not written yet stands at the end of the log; it can't stand beyond.
     if ((this.latest?.startOffset ?? 0) > log.endOffset) return false
-    return this.#entries.every((entry, index) => {
-      const previous = this.#entries[index - 1]
-      if (!says(entry.startOffset, entry.epoch)) return false
-      return previous === undefined || says(entry.startOffset - 1, previous.epoch)
+    // A file that was not synced may lack the last epochs, so each is looked at where it ends too.
+    return this.#entries.every(({ epoch, startOffset }, index) => {
+      const endOffset = this.#entries[index + 1]?.startOffset ?? log.endOffset
+      return says(startOffset, epoch) && (endOffset <= startOffset || says(endOffset - 1, epoch))
     })
   }
 

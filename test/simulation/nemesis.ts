@@ -93,10 +93,7 @@ export class Nemesis {
       case 'isolation':
         return this.#isolate(broker)
       case 'reset':
-        world.simulation.network.reset(
-          world.hostOf(broker),
-          world.hostOf(this.#otherThan(broker)),
-        )
+        world.simulation.network.reset(world.hostOf(broker), world.hostOf(this.#otherThan(broker)))
         return true
       case 'controller kill':
         return this.#kill(controller)

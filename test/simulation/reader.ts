@@ -69,7 +69,10 @@ export class Reader {
       minBytes: 1,
       maxBytes: 1 << 20,
       topics: [
-        { topicId, partitions: [{ partition: index, fetchOffset: offset, partitionMaxBytes: 4096 }] },
+        {
+          topicId,
+          partitions: [{ partition: index, fetchOffset: offset, partitionMaxBytes: 4096 }],
+        },
       ],
       forgottenTopicsData: [],
     })

@@ -162,10 +162,7 @@ export class World {
     file.close()
   }
 
-  #startController(
-    nodeId: number,
-    failed: (error: unknown) => void,
-  ): Promise<ControllerProcess> {
+  #startController(nodeId: number, failed: (error: unknown) => void): Promise<ControllerProcess> {
     const trouble = this.stores.get(nodeId) ?? { kind: 'none' }
     this.stores.set(nodeId, trouble)
     const env = this.envOf(nodeId)

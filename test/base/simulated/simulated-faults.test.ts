@@ -207,6 +207,22 @@ async function world(seed: number): Promise<World> {
   return { simulation, a, b, listener, near, far: await simulation.until(incoming) }
 }
 
+t.test('process: what a killed one has dialled does not reach the next one', async (t) => {
+  for (const port of [9092, 1]) {
+    const simulation = new Simulation(port)
+    const [server, client] = [simulation.createEnv('server'), simulation.createEnv('client')]
+    await simulation.until(server.network.listen({ host: '', port: 9092 }, ignore, ignore))
+    let answers = 0
+    const count = (): void => {
+      answers += 1
+    }
+    client.network.dial({ host: 'server', port, timeoutMs: 1000 }).then(count, count)
+    client.kill()
+    await simulation.run(5000)
+    t.equal(answers, 0)
+  }
+})
+
 t.test('network: a short cut delays, a long one breaks the connection', async (t) => {
   const { simulation, near, far } = await world(1)
   const chunks: string[] = []

@@ -103,6 +103,7 @@ t.test('leader epochs: the table is checked against the log', async (t) => {
   t.notOk(epochsOf([2, 10], [5, 15], [7, 18]).agreesWith(log))
   t.notOk(epochsOf([3, 10], [4, 15], [7, 18]).agreesWith(log))
   t.notOk(epochsOf([2, 11], [4, 15], [7, 18]).agreesWith(log), 'the beginning is not covered')
+  t.notOk(epochsOf([2, 10], [4, 15]).agreesWith(log), 'the last epoch is missing')
   t.notOk(new LeaderEpochs().agreesWith(log))
   t.ok(new LeaderEpochs().agreesWith({ ...log, endOffset: 10 }), 'an empty log')
   t.ok(
