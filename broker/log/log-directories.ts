@@ -46,6 +46,8 @@ export class LogDirectories {
   readonly #directories: readonly LogDirectory[]
   readonly #logs = new Map<string, Map<number, PartitionLog>>()
   readonly #timers = new Set<Timer>()
+  /** Of a directory that could not be read at the start: nobody knows which partitions it holds. */
+  #unread: StorageError | undefined
   #isClosed = false
   /** Of this incarnation, once the controller has given it: a clean stop leaves it in the directories (KIP-966). */
   brokerEpoch = unknownEpoch
@@ -69,8 +71,8 @@ export class LogDirectories {
         await directory.open()
         for (const log of directory.logs) logs.#add(log)
       }
-      const failed = directories.find((directory) => directory.error !== undefined)?.error
-      if (failed !== undefined && directories.every((directory) => directory.error)) throw failed
+      logs.#unread = directories.find((directory) => directory.error !== undefined)?.error
+      if (logs.#unread !== undefined && directories.every(({ error }) => error)) throw logs.#unread
     } catch (error) {
       for (const directory of directories) directory.abandon()
       throw error
@@ -93,13 +95,15 @@ export class LogDirectories {
 
   /**
    * The log of a partition, made if it is not there yet. A folder of the same name that belongs to another topic id is
-   * set aside first. Throws `StorageError` when it can't be made, or is there and damaged.
+   * set aside first. Throws `StorageError` when it can't be made, or is there and damaged; unless `isNew`, also when it may
+   * lie in a directory that can't be read: an empty one in its place would make the others forget what they have.
    */
-  create(topic: string, topicId: Uuid, partition: number): PartitionLog {
+  create(topic: string, topicId: Uuid, partition: number, { isNew = true } = {}): PartitionLog {
     assert(!this.#isClosed, 'closed logs stay closed')
     const existing = this.get(topic, partition)
     if (existing?.topicId === topicId) return existing
     const owner = this.#directories.find((directory) => directory.has(topic, partition))
+    if (owner === undefined && !isNew && this.#unread !== undefined) throw this.#unread
     const directory = owner ?? this.#emptiest()
     const log = directory.create(topic, topicId, partition)
     if (existing !== undefined) this.#logs.get(topic)?.delete(partition)

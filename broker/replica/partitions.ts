@@ -198,7 +198,8 @@ export class Partitions {
     partitions[index] = undefined
     this.#reportingFailure(
       () => {
-        const log = this.#options.logs.create(topic.name, topic.id, index)
+        const isNew = this.#isNew(topic.partitions[index])
+        const log = this.#options.logs.create(topic.name, topic.id, index, { isNew })
         const name = partitionDirectoryName(topic.name, index)
         const highWatermark = this.#savedHighWatermarks.get(name) ?? 0
         partitions[index] = new Partition(log, { host: this.#host, highWatermark })
@@ -206,6 +207,12 @@ export class Partitions {
       { what: 'A partition can not be opened', topic: topic.name, partition: index },
     )
     return partitions[index]
+  }
+
+  /** Whether this broker can't have had it before. */
+  #isNew(state: PartitionImage | undefined): boolean {
+    const isAdded = state?.adding?.includes(this.#options.nodeId) === true
+    return isAdded || state?.partitionEpoch === 0
   }
 
   /** Tells the fetchers when something has changed for them. */
