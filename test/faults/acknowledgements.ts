@@ -11,6 +11,8 @@ export class Acknowledgements implements LoadListener {
   /** Pauses between two acknowledgements of one client and partition that ended at `atMs`. */
   #gaps: { readonly name: string; readonly atMs: number; readonly lengthMs: number }[] = []
 
+  #listener: (partition: number, offset: number) => void = () => undefined
+
   constructor(history: History, clients: readonly string[]) {
     this.#history = history
     this.#clients = clients
@@ -35,7 +37,13 @@ export class Acknowledgements implements LoadListener {
       last[partition] = nowMs
       this.#counts[client]!++
     }
+    this.#listener(partition, offset)
     this.#history.acknowledge(partition, offset, value)
+  }
+
+  /** Who else wants to know. */
+  listen(listener: (partition: number, offset: number) => void): void {
+    this.#listener = listener
   }
 
   refuse(text: string): void {

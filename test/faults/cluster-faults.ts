@@ -16,29 +16,39 @@ export interface Stage {
   readonly disks: ClusterDisks | undefined
 }
 
-/** Tells what it did. */
-export type Fault = (stage: Stage) => Promise<string>
+export interface StruckFault {
+  /** What was done, for people. */
+  readonly text: string
+  /** The controller alone was away: nobody has to notice. */
+  readonly isOfController: boolean
+}
+
+export type Fault = (stage: Stage) => Promise<StruckFault>
 
 const downMsMax = 3000
 const stopMsMin = 1000
 const stopMsMax = 20_000
+
+function struck(text: string, node?: ClusterNode): StruckFault {
+  return { text, isOfController: node?.isController === true }
+}
 
 function durationMs(random: Random): number {
   return stopMsMin + random.below(stopMsMax - stopMsMin)
 }
 
 /** kill -9 of one process, which comes back within three seconds. */
-async function kill({ cluster, random }: Stage): Promise<string> {
+async function kill({ cluster, random }: Stage): Promise<StruckFault> {
   const node = random.pick(cluster.nodes)
   await node.kill()
   const awayMs = random.below(downMsMax)
   await pause(awayMs)
   await node.start()
-  return `kill ${node.id} for ${awayMs} ms`
+  return struck(`kill ${node.id} for ${awayMs} ms`, node)
 }
 
 /** kill -9 of several processes at once, perhaps of all: what they wrote is in the page cache. */
-async function killSeveral({ cluster, random }: Stage): Promise<string> {
+async function killSeveral({ cluster, random }: Stage): Promise<StruckFault> {
   const count = 2 + random.below(cluster.nodes.length - 1)
   const left = [...cluster.nodes]
   const nodes = Array.from({ length: count }, () => {
@@ -47,11 +57,11 @@ async function killSeveral({ cluster, random }: Stage): Promise<string> {
   await Promise.all(nodes.map((node) => node.kill()))
   await pause(random.below(downMsMax))
   await Promise.all(nodes.map((node) => node.start()))
-  return `kill ${nodes.map(({ id }) => id).join()} together`
+  return struck(`kill ${nodes.map(({ id }) => id).join()} together`)
 }
 
 /** kill -9 of a broker that is back at once, and of another one in the moment when the first serves again. */
-async function killInTurn({ cluster, random }: Stage): Promise<string> {
+async function killInTurn({ cluster, random }: Stage): Promise<StruckFault> {
   const first = random.pick(cluster.brokers)
   const second = random.pick(cluster.brokers.filter((node) => node !== first))
   await first.kill()
@@ -60,17 +70,17 @@ async function killInTurn({ cluster, random }: Stage): Promise<string> {
   await second.kill()
   await pause(random.below(downMsMax))
   await second.start()
-  return `kill ${first.id}, and ${second.id} when it is back`
+  return struck(`kill ${first.id}, and ${second.id} when it is back`)
 }
 
 /** SIGSTOP: its connections stay, and it believes afterwards that no time has passed. */
-async function stop({ cluster, random }: Stage): Promise<string> {
+async function stop({ cluster, random }: Stage): Promise<StruckFault> {
   const node = random.pick(cluster.nodes)
   const awayMs = durationMs(random)
   await node.suspend()
   await pause(awayMs)
   node.resume()
-  return `stop ${node.id} for ${awayMs} ms`
+  return struck(`stop ${node.id} for ${awayMs} ms`, node)
 }
 
 const cutKinds = [
@@ -83,7 +93,7 @@ const cutKinds = [
 ] as const
 
 /** The network is cut in one of several ways: packets vanish, connections stay. */
-async function cut({ cluster, random, network }: Stage): Promise<string> {
+async function cut({ cluster, random, network }: Stage): Promise<StruckFault> {
   if (network === undefined) throw new Error('there is no network to cut')
   const kind = random.pick(cutKinds)
   const awayMs = durationMs(random)
@@ -98,11 +108,11 @@ async function cut({ cluster, random, network }: Stage): Promise<string> {
   else await network.cutBetween(node.id, controllerId)
   await pause(awayMs)
   await network.heal()
-  return `cut ${kind} ${node.id} (${other.id}) for ${awayMs} ms`
+  return struck(`cut ${kind} ${node.id} (${other.id}) for ${awayMs} ms`)
 }
 
 /** A machine loses its power: what was not synced is gone. */
-async function power({ cluster, random, disks }: Stage): Promise<string> {
+async function power({ cluster, random, disks }: Stage): Promise<StruckFault> {
   if (disks === undefined) throw new Error('there is no disk whose power could be cut')
   const node = random.pick(cluster.nodes)
   // An fdatasync that runs while ext4 is shut down may return success for what is lost; see power.ts.
@@ -113,29 +123,29 @@ async function power({ cluster, random, disks }: Stage): Promise<string> {
   const awayMs = random.below(downMsMax)
   await pause(awayMs)
   await node.start()
-  return `power cut of ${node.id} for ${awayMs} ms`
+  return struck(`power cut of ${node.id} for ${awayMs} ms`, node)
 }
 
 /** All machines lose their power within the same moment. */
-async function powerOfAll({ cluster, disks }: Stage): Promise<string> {
+async function powerOfAll({ cluster, disks }: Stage): Promise<StruckFault> {
   if (disks === undefined) throw new Error('there is no disk whose power could be cut')
   await Promise.all(cluster.nodes.map((node) => node.suspend()))
   await Promise.all(cluster.nodes.map((node) => disks.cutPower(node.id)))
   await cluster.kill()
   await Promise.all(cluster.nodes.map((node) => disks.restorePower(node.id)))
   await cluster.startAll()
-  return 'power cut of all'
+  return struck('power cut of all')
 }
 
 /** A broker's disk is full for a while. */
-async function diskFull({ cluster, random, disks }: Stage): Promise<string> {
+async function diskFull({ cluster, random, disks }: Stage): Promise<StruckFault> {
   if (disks === undefined) throw new Error('there is no disk that could be full')
   const node = random.pick(cluster.brokers)
   const forMs = stopMsMin + random.below(5000)
   disks.fill(node.id)
   await pause(forMs)
   disks.free(node.id)
-  return `disk of ${node.id} full for ${forMs} ms`
+  return struck(`disk of ${node.id} full for ${forMs} ms`)
 }
 
 /** What `cluster.js` can be asked for. Those of `mixed` are drawn one by one. */

@@ -8,6 +8,7 @@ import type { ClusterProcess } from '../clients/cluster-process.ts'
 import { eventually, pause } from '../clients/processes.ts'
 import { Acknowledgements } from './acknowledgements.ts'
 import type { Fault, Stage } from './cluster-faults.ts'
+import { ClusterGroup } from './cluster-group.ts'
 import { ClusterReaders } from './cluster-readers.ts'
 import { readCluster } from './cluster-reading.ts'
 import { History, violationCount } from './history.ts'
@@ -33,6 +34,8 @@ export interface ClusterReport {
   readonly acknowledgedByClient: Readonly<Record<string, number>>
   readonly readByReader: Readonly<Record<string, number>>
   readonly findings: Findings
+  /** Records that no member of the group processed, or commits that went back. */
+  readonly groupFaults: readonly string[]
   readonly replicaFaults: readonly string[]
   readonly replicaByteCount: number
   /** Partitions that took no records, or processes that ended on their own. */
@@ -92,6 +95,8 @@ class ClusterRun {
   readonly #recoveredMs: number[] = []
   #clients: LoadClient[] = []
   #readers: ClusterReaders | undefined
+  #group: ClusterGroup | undefined
+  #groupFaults: readonly string[] = []
   #faultCount = 0
   #effectiveCount = 0
 
@@ -105,6 +110,9 @@ class ClusterRun {
     const { bootstrap } = this.#cluster
     await createTopics(bootstrap, [loadTopic])
     await this.#cluster.inSync(topic)
+    const group = new ClusterGroup(this.#cluster, topic, partitionCount)
+    this.#group = group
+    this.#acknowledgements.listen((partition, offset) => group.acknowledge(partition, offset))
     const target = { brokers: bootstrap, topic, history: this.#acknowledgements }
     this.#clients = clientNames.map((name) => new LoadClient(name, target, { pauseMs }))
     this.#readers = new ClusterReaders({ brokers: bootstrap, topic, partitionCount })
@@ -121,6 +129,7 @@ class ClusterRun {
   async end(): Promise<void> {
     await Promise.all(this.#clients.map((client) => client.kill()))
     await this.#readers?.kill()
+    await this.#group?.kill()
     await this.#cluster.kill()
   }
 
@@ -131,18 +140,18 @@ class ClusterRun {
     await pause(random.below(lifeMsMax))
     const before = await this.#cluster.partitions(topic)
     const beganMs = performance.now()
-    const fault = await random.pick(faults)(stage)
+    const { text, isOfController } = await random.pick(faults)(stage)
     const endedMs = performance.now()
     this.#faultCount++
-    this.#noteDead(fault)
-    const tookMs = await this.#everyPartitionWritable(endedMs, livenessMs, fault)
+    this.#noteDead(text)
+    const tookMs = await this.#everyPartitionWritable(endedMs, livenessMs, text)
     this.#recoveredMs.push(tookMs)
     const after = await this.#cluster.partitions(topic)
     const gapMs = this.#acknowledgements.longestGapMs(beganMs)
     if (JSON.stringify(before) !== JSON.stringify(after) || gapMs > noticedMs)
       this.#effectiveCount++
     log(
-      `${this.#faultCount}: ${fault}; pauses ${this.#acknowledgements.gapsByClient()}, ` +
+      `${this.#faultCount}: ${text}; pauses ${this.#acknowledgements.gapsByClient()}, ` +
         `all writable ${tookMs.toFixed(0)} ms later, ${this.#history.acknowledgedCount} acknowledged`,
     )
     if (this.#faultCount % readEvery === 0) await readCluster(this.#cluster, topic, this.#history)
@@ -191,6 +200,7 @@ class ClusterRun {
       }
     }
     await this.#readers?.judge(this.#history)
+    this.#groupFaults = (await this.#group?.judge()) ?? []
   }
 
   #report(): ClusterReport {
@@ -204,13 +214,18 @@ class ClusterRun {
       effective: this.#effectiveCount,
       acknowledgedCount: this.#history.acknowledgedCount,
       acknowledgedByClient: this.#acknowledgements.countByClient(),
-      readByReader: this.#readers?.counts() ?? {},
+      readByReader: { ...this.#readers?.counts(), ...this.#group?.counts() },
       findings,
+      groupFaults: this.#groupFaults,
       replicaFaults: faults,
       replicaByteCount: byteCount,
       livenessFaults: this.#livenessFaults,
       recoveredMs: [at(0.5), at(0.99), at(1)],
-      violations: violationCount(findings) + faults.length + this.#livenessFaults.length,
+      violations:
+        violationCount(findings) +
+        this.#groupFaults.length +
+        faults.length +
+        this.#livenessFaults.length,
     }
   }
 }

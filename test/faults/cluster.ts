@@ -16,6 +16,7 @@ import { Random } from '../clients/random.ts'
 import { ClusterDisks } from './cluster-disks.ts'
 import { faults, isFaultName, needsDisks, needsNetwork } from './cluster-faults.ts'
 import type { FaultName } from './cluster-faults.ts'
+import { offsetsPartitionCount } from './cluster-group.ts'
 import { ClusterNetwork } from './cluster-network.ts'
 import { clusterRun } from './cluster-run.ts'
 import type { ClusterReport } from './cluster-run.ts'
@@ -48,7 +49,7 @@ async function run(fault: FaultName): Promise<ClusterReport> {
   const flushPolicy = process.env['FLUSH'] ?? (fault === 'power-all' ? 'ack' : 'os')
   const properties = {
     'flush.policy': flushPolicy,
-    'offsets.topic.num.partitions': '4',
+    'offsets.topic.num.partitions': `${offsetsPartitionCount}`,
     // Else a connection that was cut waits for TCP's next retransmission, for as long as the cut lasted.
     'replica.lag.time.max.ms': '10000',
     'replica.socket.timeout.ms': '5000',

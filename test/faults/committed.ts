@@ -1,6 +1,11 @@
 /** The history of a group's committed offsets, as the log of `__consumer_offsets` has it. */
 import { PartitionReader } from '../clients/admin.ts'
-import type { Server } from '../clients/server.ts'
+
+/** Where a broker listens. */
+interface Address {
+  readonly host: string
+  readonly port: number
+}
 
 export interface Commit {
   readonly topic: string
@@ -8,23 +13,24 @@ export interface Commit {
   readonly offset: number
 }
 
-/** Every commit of the group in the order of the log. Nothing may have been compacted away. */
+/** Every commit of the group in the order of the log of its partition. Nothing may have been compacted away. */
 export async function commitsOf(
-  server: Server,
+  leaderOf: Address | ((partition: number) => Address),
   group: string,
   offsetsPartitionCount: number,
 ): Promise<Commit[]> {
-  const reader = await PartitionReader.connect(server.host, server.port)
   const commits: Commit[] = []
-  try {
-    for (let partition = 0; partition < offsetsPartitionCount; partition++) {
+  for (let partition = 0; partition < offsetsPartitionCount; partition++) {
+    const { host, port } = typeof leaderOf === 'function' ? leaderOf(partition) : leaderOf
+    const reader = await PartitionReader.connect(host, port)
+    try {
       for (const { key, bytes } of await reader.read('__consumer_offsets', partition, 0)) {
         const commit = commitIn(key, bytes, group)
         if (commit !== undefined) commits.push(commit)
       }
+    } finally {
+      await reader.close()
     }
-  } finally {
-    await reader.close()
   }
   return commits
 }

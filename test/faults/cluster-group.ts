@@ -1,0 +1,70 @@
+/** A consumer group of real members that lives through the faults, and the judgement over what it processed and committed. */
+import type { ClusterProcess } from '../clients/cluster-process.ts'
+import { GroupMember, memberPrograms } from '../clients/group-member.ts'
+import type { MemberProgram } from '../clients/group-member.ts'
+import { eventually } from '../clients/processes.ts'
+import { commitsOf, stepsBack } from './committed.ts'
+import { Processed } from './processed.ts'
+
+const group = 'watchers'
+const programs: readonly MemberProgram[] = ['java', 'librdkafka']
+const offsetsTopic = '__consumer_offsets'
+export const offsetsPartitionCount = 4
+
+/** After the load has ended, everything must be processed within this. */
+const drainMs = 90_000
+
+export class ClusterGroup {
+  readonly #cluster: ClusterProcess
+  readonly #processed: Processed
+  readonly #members: readonly GroupMember[]
+
+  constructor(cluster: ClusterProcess, topic: string, partitionCount: number) {
+    this.#cluster = cluster
+    this.#processed = new Processed(partitionCount)
+    const target = { brokers: cluster.bootstrap, group, topic }
+    this.#members = programs.map((program) => {
+      const settings = { protocol: 'consumer' } as const
+      const listener = {
+        record: (_: unknown, __: number, record: { partition: number; offset: number }) =>
+          this.#processed.process(record.partition, record.offset),
+      }
+      return new GroupMember(memberPrograms[program], target, settings, { name: program, listener })
+    })
+  }
+
+  acknowledge(partition: number, offset: number): void {
+    this.#processed.acknowledge(partition, offset)
+  }
+
+  counts(): Record<string, number> {
+    return Object.fromEntries(
+      this.#members.map(({ name, records }) => [`group/${name}`, records.length]),
+    )
+  }
+
+  /** What went wrong: members that ended, records that nobody processed, commits that went back. */
+  async judge(): Promise<string[]> {
+    const processed = this.#processed
+    const isDone = (): true | undefined => processed.missingCount === 0 || undefined
+    const faults = this.#members.flatMap(({ running, name, log }) =>
+      running ? [] : [`member ${name} ended\n${log.slice(-2000)}`],
+    )
+    await eventually(isDone, { timeoutMs: drainMs, describe: () => 'processed' }).catch(() => {
+      const logs = this.#members.map(({ name, log }) => `${name}\n${log.slice(-1000)}`)
+      faults.push(...processed.missing().slice(0, 5), ...logs)
+    })
+    await Promise.all(this.#members.map((member) => member.leave()))
+    const views = (await this.#cluster.partitions(offsetsTopic)) ?? []
+    const leaderOf = (partition: number) => {
+      return this.#cluster.broker(views[partition]?.leaderId ?? -1)
+    }
+    const commits = await commitsOf(leaderOf, group, offsetsPartitionCount)
+    if (commits.length === 0) faults.push('the group has committed nothing')
+    return [...faults, ...stepsBack(commits)]
+  }
+
+  async kill(): Promise<void> {
+    await Promise.all(this.#members.map((member) => member.kill()))
+  }
+}
