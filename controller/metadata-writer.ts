@@ -186,15 +186,15 @@ export class MetadataWriter {
     options: Validation = { validateOnly: false },
   ): Promise<readonly Outcome<T>[]> {
     const { records, answer } = plan
-    const refuseAll = (refusal: Refusal): readonly Outcome<T>[] =>
-      answer.map((outcome) => (outcome.ok ? refusal : outcome))
     if (isTooLarge(records)) {
-      return refuseAll(
-        refuse(errors.policyViolation, 'Unable to perform excessively large batch operation.'),
-      )
+      const text = 'Unable to perform excessively large batch operation.'
+      const refusal = refuse(errors.policyViolation, text)
+      return answer.map((outcome) => (outcome.ok ? refusal : outcome))
     }
+    // Refusals too: they may rest on what others asked for before, and that never came to be.
+    const refuseAll = (): readonly Outcome<T>[] => answer.map(() => this.#whyNot())
     const log = this.#log
-    if (log === undefined) return refuseAll(this.#whyNot())
+    if (log === undefined) return refuseAll()
     try {
       if (options.validateOnly || records.length === 0) {
         await log.settled()
@@ -206,7 +206,7 @@ export class MetadataWriter {
       return answer
     } catch (error) {
       if (!(error instanceof MetadataLogError)) throw error
-      return refuseAll(this.#whyNot())
+      return refuseAll()
     }
   }
 

@@ -101,6 +101,20 @@ t.test('controller: an answer that saw uncommitted state waits for it', async (t
   t.same(order, ['created', 'refused'])
 })
 
+t.test('controller: a refusal that saw what was never committed is none', async (t) => {
+  const store = new MemoryStore()
+  const controller = await openController({ store })
+  await register(controller)
+  store.setFate(() => 'refused')
+  const answers = await Promise.all([
+    controller.createTopics([newTopic('same')], forReal),
+    controller.createTopics([newTopic('same')], forReal),
+  ])
+  const refused = { ok: false, error: errors.notController }
+  t.match(answers, [[refused], [refused]], 'the topic does not exist')
+  t.match(await controller.createTopics([newTopic('same')], forReal), [refused])
+})
+
 t.test('controller: operations that come together share a transaction', async (t) => {
   const controller = await openController()
   await register(controller)
@@ -155,7 +169,7 @@ t.test(
       [{ ok: false, error: errors.notController }],
       [
         { ok: false, error: errors.notController },
-        { ok: false, error: errors.invalidTopicException },
+        { ok: false, error: errors.notController },
       ],
     ])
     t.match(await controller.createTopics([newTopic('lost3')], forReal), [{ ok: false }])
