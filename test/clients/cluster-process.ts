@@ -208,6 +208,11 @@ export class ClusterProcess {
     await Promise.all(this.nodes.map((node) => node.kill()))
   }
 
+  /** When this process ends and can't wait: nothing is left behind. */
+  killAtOnce(): void {
+    for (const { processId } of this.nodes) if (processId > 0) process.kill(processId, 'SIGKILL')
+  }
+
   /** As the first broker that answers sees it; undefined while none does, or it does not know the topic. */
   async partitions(topic: string): Promise<PartitionView[] | undefined> {
     for (const node of this.brokers.filter(({ state }) => state === 'up')) {

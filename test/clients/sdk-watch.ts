@@ -1,5 +1,5 @@
 /**
- * Our own SDK as a consumer of all partitions, from the beginning, without a group, as python/watch.py:
+ * Our own SDK as a consumer of all partitions, from the beginning, without a group, until standard input ends, as python/watch.py:
  * `node sdk-watch.js BROKERS TOPIC PARTITIONS`
  */
 import { Kafka, string, topic as topicOf } from '../../client/index.ts'
@@ -13,6 +13,7 @@ const kafka = new Kafka({
   requestTimeoutMs: 10_000,
 })
 const consumer = kafka.consumer({ offsetReset: 'none', fetch: { maxWaitMs: 100 } })
+process.stdin.resume().once('end', () => process.exit())
 consumer.assign(
   Array.from({ length: Number(partitions) }, (_, partition) => ({
     topic: name,

@@ -148,8 +148,8 @@ class ClusterRun {
     this.#recoveredMs.push(tookMs)
     const after = await this.#cluster.partitions(topic)
     const gapMs = this.#acknowledgements.longestGapMs(beganMs)
-    if (JSON.stringify(before) !== JSON.stringify(after) || gapMs > noticedMs)
-      this.#effectiveCount++
+    const isMoved = JSON.stringify(before) !== JSON.stringify(after)
+    if (isMoved || gapMs > noticedMs || isOfController) this.#effectiveCount++
     log(
       `${this.#faultCount}: ${text}; pauses ${this.#acknowledgements.gapsByClient()}, ` +
         `all writable ${tookMs.toFixed(0)} ms later, ${this.#history.acknowledgedCount} acknowledged`,

@@ -55,6 +55,7 @@ async function run(fault: FaultName): Promise<ClusterReport> {
     'replica.socket.timeout.ms': '5000',
   }
   const cluster = await ClusterProcess.create({ directory: folder.path, properties, place })
+  process.once('exit', () => cluster.killAtOnce())
   try {
     await cluster.startAll()
     return await clusterRun({

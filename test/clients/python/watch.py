@@ -1,11 +1,12 @@
 """librdkafka's consumer of all partitions, from the beginning, without a group.
 
 watch.py BROKERS TOPIC PARTITIONS
-stdout: "record PARTITION OFFSET VALUE" until it is killed, "note TEXT" for errors.
+stdout: "record PARTITION OFFSET VALUE" until standard input ends, "note TEXT" for errors.
 """
 
 import os
 import sys
+import threading
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "site"))
 
@@ -26,6 +27,15 @@ consumer = Consumer(
         "log_level": 2,
     }
 )
+
+
+def watch_input():
+    while sys.stdin.buffer.read(4096):
+        pass
+    os._exit(0)
+
+
+threading.Thread(target=watch_input, daemon=True).start()
 consumer.assign([TopicPartition(topic, partition, 0) for partition in range(partitions)])
 while True:
     for message in consumer.consume(500, 0.2):
