@@ -104,6 +104,8 @@ export class GroupCoordinator {
     }
     const shard = this.#shards.get(this.partitionFor(groupId))
     if (shard === undefined || shard.state === 'closed') return errors.notCoordinator
+    // Another may coordinate by now, and have committed offsets that are unknown here.
+    if (shard.partition.mayBeDeposed) return errors.notCoordinator
     return shard.state === 'active' ? shard : errors.coordinatorLoadInProgress
   }
 

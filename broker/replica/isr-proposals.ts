@@ -47,15 +47,19 @@ export interface IsrProposalsOptions {
 }
 
 const retryDelayMs = 100
+/** Of one request: the controller makes one transaction of it, which has its bounds. */
+const partitionsMax = 1000
 
 /**
- * What the leaders on this broker want of the controller: one request at a time, with all that came meanwhile in the next
+ * What the leaders on this broker want of the controller: one request at a time, with what came meanwhile in the next
  * (KIP-497). A proposal is repeated until it is answered, or until its partition has no use for it any more.
  */
 export class IsrProposals {
   readonly #options: IsrProposalsOptions
   readonly #open = new Map<Partition, IsrChange>()
   #isBusy = false
+  /** The last request was not carried out, and that was said. */
+  #isRefused = false
   #retry: Timer | undefined
   #closed = false
 
@@ -93,7 +97,7 @@ export class IsrProposals {
 
   async #send(): Promise<void> {
     const { nodeId, alterPartitions, brokerEpoch, logger } = this.#options
-    const sent = [...this.#open]
+    const sent = [...this.#open].slice(0, partitionsMax)
     if (sent.length === 0 || this.#closed) {
       this.#isBusy = false
       return
@@ -105,16 +109,19 @@ export class IsrProposals {
     })
     let mustRetry = false
     if (answer.ok) {
+      this.#isRefused = false
       for (const [index, [partition, change]] of sent.entries()) {
         const result = answer.results[index]
         if (result !== undefined && this.#settle(partition, change, result)) mustRetry = true
       }
     } else {
       mustRetry = true
-      logger.warn(
-        { error: answer.error.name, reason: answer.message, partitions: sent.length },
-        'The controller could not be asked for other in-sync replicas; asking again',
-      )
+      if (!this.#isRefused)
+        logger.warn(
+          { error: answer.error.name, reason: answer.message, partitions: sent.length },
+          'The controller could not be asked for other in-sync replicas; asking again',
+        )
+      this.#isRefused = true
     }
     if (mustRetry) this.#sendLater()
     else this.#sendNext()

@@ -57,6 +57,18 @@ export class Leadership {
     return this.#state.isr
   }
 
+  /** Whoever may be in sync for the controller, whatever has become of the proposal (I1). */
+  get maximalIsr(): readonly number[] {
+    const { isr } = this
+    const joining = this.#proposed?.filter((brokerId) => !isr.includes(brokerId)) ?? []
+    return joining.length === 0 ? isr : [...isr, ...joining]
+  }
+
+  /** Nobody else can have been elected. */
+  get isAlone(): boolean {
+    return this.isr.length <= 1 && (this.#proposed?.length ?? 0) <= 1
+  }
+
   get replicaCount(): number {
     return this.#state.replicas.length
   }
@@ -148,10 +160,10 @@ export class Leadership {
     })
   }
 
-  /** Members of the ISR, this broker included, that were heard of in this epoch within the last `ms`. */
+  /** Members of the maximal ISR, this broker included, that were heard of in this epoch within the last `ms`. */
   countHeardOf(ms: number): number {
     const sinceMs = this.#view.nowMs() - ms
-    return this.isr.filter((brokerId) => {
+    return this.maximalIsr.filter((brokerId) => {
       if (brokerId === this.#nodeId) return true
       return (this.#followers.get(brokerId)?.lastFetchMs ?? -Infinity) >= sinceMs
     }).length

@@ -130,10 +130,9 @@ export class Partition {
    */
   get mayBeDeposed(): boolean {
     const leadership = this.#leadership
-    if (leadership === undefined || leadership.isr.length <= 1) return false
-    if (!this.#host.sessionExpired()) return false
+    if (leadership === undefined || leadership.isAlone || !this.#host.sessionExpired()) return false
     const enough = Math.max(heardOfCountMin, this.log.config.minInsyncReplicas)
-    return leadership.countHeardOf(heardOfMs) < Math.min(leadership.isr.length, enough)
+    return leadership.countHeardOf(heardOfMs) < Math.min(leadership.maximalIsr.length, enough)
   }
 
   /** Follows the cluster's metadata: leads, follows, or goes on as before. */
@@ -213,10 +212,13 @@ export class Partition {
   /** Puts those out of the ISR who lag; called every so often. */
   shrinkIsr(): void {
     const leadership = this.#leadership
-    const isr = leadership?.shrunk(this.log.nextOffset)
-    if (leadership !== undefined && isr !== undefined) this.#propose(leadership, isr)
+    // Nobody can fetch from a log that failed: that its followers lag must not make it the only one in sync.
+    const isr = this.log.isUsable ? leadership?.shrunk(this.log.nextOffset) : undefined
+    if (leadership === undefined) return
+    if (isr !== undefined) this.#propose(leadership, isr)
+    this.#settleRecovery(leadership)
     // Somebody whom it waited for may have lost the claim to be waited for.
-    if (leadership !== undefined) this.#moveHighWatermark(leadership)
+    this.#moveHighWatermark(leadership)
   }
 
   /** The controller's answer to a proposal that is still open. True: ask again. */
@@ -319,9 +321,14 @@ export class Partition {
     this.#assignEpoch()
     this.#isrChanged(leadership)
     this.#noteOwnEnd()
-    // Kafka's LeaderRecoveryState: what an unclean leader has is what there is, from now on.
-    if (leadership.isRecovering) this.#propose(leadership, leadership.isr)
+    this.#settleRecovery(leadership)
     this.#wakeAll()
+  }
+
+  /** Kafka's LeaderRecoveryState: what an unclean leader has is what there is, from now on. Until then nobody joins it. */
+  #settleRecovery(leadership: Leadership): void {
+    if (leadership.isRecovering && !leadership.isProposing)
+      this.#propose(leadership, leadership.isr)
   }
 
   #updateLeadership(leadership: Leadership, state: PartitionImage): void {
@@ -330,6 +337,7 @@ export class Partition {
     if (wasProposing && !leadership.isProposing) this.#host.withdraw(this)
     this.#assignEpoch()
     this.#isrChanged(leadership)
+    this.#settleRecovery(leadership)
   }
 
   #stopLeading(isNewEpoch: boolean): void {

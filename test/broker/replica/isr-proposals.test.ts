@@ -94,6 +94,21 @@ t.test('isr proposals: asked again until there is an answer', async (t) => {
   )
 })
 
+t.test('isr proposals: more than a transaction of the controller takes go in parts', async (t) => {
+  const { simulation, proposals, asked, settled, partition } = setUp()
+  for (let index = 0; index < 2500; index++)
+    proposals.propose(partition(index, index === 0 && settled.length === 0), change(index))
+  for (let request = 0; settled.length < 2501 && request < 5; request++) {
+    await simulation.run(1000 * (request + 1))
+    const { partitions } = asked[request]?.request ?? { partitions: [] }
+    t.ok(partitions.length <= 1000, `${partitions.length}`)
+    asked[request]?.answer({ ok: true, results: partitions.map(() => done) })
+  }
+  await simulation.run(10_000)
+  t.equal(new Set(settled.map(([index]) => index)).size, 2500)
+  proposals.close()
+})
+
 t.test('isr proposals: an answer to what is not wanted any more is not told', async (t) => {
   const { simulation, proposals, asked, settled, partition } = setUp()
   const [first, second, third] = [partition(0), partition(1), partition(2)]

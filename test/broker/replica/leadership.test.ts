@@ -20,6 +20,7 @@ class NumbersLog {
   nextOffset = 10
   durableOffset = 10
   highWatermark = 0
+  readonly isUsable = true
   append(bytes: Buffer): unknown {
     const baseOffset = this.nextOffset
     this.nextOffset += bytes.length
@@ -256,6 +257,23 @@ t.test('isr: an unclean leader settles its log before anybody joins', async (t) 
   t.equal(changes.length, 2)
 })
 
+t.test('isr: an unclean leader asks again when something else came in between', async (t) => {
+  const { fetch, changes, partition } = lead({ isr: [1], recovering: true })
+  // A reassignment began, and made the proposal void.
+  partition.apply(
+    replicated({ isr: [1], recovering: true, replicas: [1, 2, 3, 4], partitionEpoch: 8 }),
+  )
+  t.match(changes, [{ partitionEpoch: 7 }, { partitionEpoch: 8, recovering: false }])
+  const refusal = { ok: false, error: errors.ineligibleReplica, message: '' } as const
+  partition.isrSettled(refusal)
+  t.equal(changes.length, 2)
+  partition.shrinkIsr()
+  t.equal(changes.length, 3)
+  partition.apply(replicated({ isr: [1], partitionEpoch: 9 }))
+  fetch(2, 10)
+  t.match(changes[3]?.isr, [{ brokerId: 1 }, { brokerId: 2 }])
+})
+
 t.test('min.insync.replicas: below it nothing is committed', async (t) => {
   const { partition, write, fetch, log } = lead()
   log.config.minInsyncReplicas = 2
@@ -319,6 +337,10 @@ t.test('leader: cut off from controller and followers, it serves no clients', as
   world.nowMs += 10_000
   partition.apply(replicated({ isr: [1], partitionEpoch: 8 }))
   t.notOk(partition.mayBeDeposed, 'alone in the ISR nobody else can be elected')
+  fetch(2, 10)
+  t.equal(world.changes.length, 1)
+  world.nowMs += 10_000
+  t.ok(partition.mayBeDeposed, 'the one that was to join may be in the ISR for the controller')
 })
 
 t.test('follower: appends what the leader of its epoch gives, and follows its ends', async (t) => {
