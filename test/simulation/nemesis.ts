@@ -1,4 +1,5 @@
 import type { Prng } from '../../base/simulated/prng.ts'
+import type { PartitionImage } from '../../broker/metadata/image.ts'
 import { topic } from './oracle.ts'
 import type { FaultKind } from './plan.ts'
 import { brokerCount, type World } from './world.ts'
@@ -16,6 +17,10 @@ export class Nemesis {
   readonly #world: World
   readonly #random: Prng
   #isOver = false
+  /** Harms that were not mended yet. */
+  #openCount = 0
+  /** Lost its power, and what it had not synced; the controller does not know yet. */
+  #lossy: number | undefined
   /** How often each kind took effect. */
   readonly counts = new Map<FaultKind, number>()
 
@@ -27,7 +32,7 @@ export class Nemesis {
   /** Does one thing; returns when to come again. */
   act(): number {
     const { faults, harmEveryMs } = this.#world.plan
-    const kind = this.#pick(faults)
+    const kind = this.#isCalm() ? undefined : this.#pick(faults)
     if (kind !== undefined && this.#harm(kind))
       this.counts.set(kind, (this.counts.get(kind) ?? 0) + 1)
     return -Math.log(1 - this.#random.fraction()) * harmEveryMs
@@ -56,7 +61,9 @@ export class Nemesis {
   #later(run: () => void, msMax = longMs): void {
     const delayMs = Math.exp(this.#random.between(0, Math.log(msMax)))
     const label = 'nemesis'
+    this.#openCount += 1
     const unlessOver = (): void => {
+      this.#openCount -= 1
       if (!this.#isOver) run()
     }
     this.#world.simulation.scheduler.schedule({ delayMs, label, run: unlessOver })
@@ -101,35 +108,43 @@ export class Nemesis {
         return this.#pause(controller)
       case 'controller cut':
         return this.#cut(controller, broker, this.#random.chance(0.5) ? 'both' : 'one')
-      default:
-        return this.#slow(kind, broker, controller)
+      case 'slow network':
+        return this.#slowNetwork()
+      case 'slow disk':
+        return this.#slowDisk(broker)
+      case 'clock':
+        world.envOf(broker).wallSkewMs = this.#random.between(-clockJumpMsMax, clockJumpMsMax)
+        return true
+      case 'store':
+        return this.#troubleStore(controller)
     }
   }
 
-  #slow(kind: FaultKind, broker: number, controller: number): boolean {
-    const world = this.#world
-    const { network } = world.simulation
-    if (kind === 'slow network') {
-      network.latencyMs = slowLatencyMs
-      this.#later(() => {
-        network.latencyMs = quickLatencyMs
-      }, longMs / 4)
-    } else if (kind === 'slow disk') {
-      const { disk } = world.envOf(broker)
-      disk.syncMs = slowSyncMs
-      this.#later(() => {
-        disk.syncMs = quickSyncMs
-      })
-    } else if (kind === 'clock') {
-      world.envOf(broker).wallSkewMs = this.#random.between(-clockJumpMsMax, clockJumpMsMax)
-    } else {
-      const trouble = world.stores.get(controller)
-      if (trouble === undefined) return false
-      trouble.kind = this.#random.chance(0.5) ? 'refuses' : 'unreachable'
-      this.#later(() => {
-        trouble.kind = 'none'
-      })
-    }
+  #slowNetwork(): boolean {
+    const { network } = this.#world.simulation
+    network.latencyMs = slowLatencyMs
+    this.#later(() => {
+      network.latencyMs = quickLatencyMs
+    }, longMs / 4)
+    return true
+  }
+
+  #slowDisk(nodeId: number): boolean {
+    const { disk } = this.#world.envOf(nodeId)
+    disk.syncMs = slowSyncMs
+    this.#later(() => {
+      disk.syncMs = quickSyncMs
+    })
+    return true
+  }
+
+  #troubleStore(controller: number): boolean {
+    const trouble = this.#world.stores.get(controller)
+    if (trouble === undefined) return false
+    trouble.kind = this.#random.chance(0.5) ? 'refuses' : 'unreachable'
+    this.#later(() => {
+      trouble.kind = 'none'
+    })
     return true
   }
 
@@ -163,25 +178,36 @@ export class Nemesis {
     const hit = nodeIds.filter((nodeId) => this.#mayLosePower(nodeId))
     for (const nodeId of hit) {
       this.#world.cutPower(nodeId)
+      if (this.#world.plan.flushPolicy === 'os') this.#lossy = nodeId
       this.#restartLater(nodeId)
     }
     return hit.length > 0
   }
 
-  /** Without a sync before each answer only what others have is safe: one of them must be there for each partition. */
+  /**
+   * Without a sync before each answer only what others have is safe. When the controller can't tell a broker that lost
+   * records from one that only went away first, they are lost, as with Kafka: so nothing else happens at that time.
+   */
   #mayLosePower(nodeId: number): boolean {
     const world = this.#world
     if (world.down.has(nodeId)) return false
     if (world.plan.flushPolicy === 'ack') return true
-    const image = world.reigning?.image
-    if (image === undefined) return false
-    for (const { partitions } of image.topicsByName.values()) {
-      for (const { isr } of partitions) {
-        if (isr.includes(nodeId) && !isr.some((id) => id !== nodeId && world.brokers.has(id)))
-          return false
-      }
-    }
-    return true
+    if (this.#openCount > 0 || world.brokers.size < brokerCount) return false
+    const states = this.#states()
+    return states.length > 0 && states.every(({ isr }) => isr.some((id) => id !== nodeId))
+  }
+
+  #isCalm(): boolean {
+    const lossy = this.#lossy
+    if (lossy === undefined) return false
+    const isTrusted = this.#states().some(({ isr }) => isr.includes(lossy))
+    if (!isTrusted || this.#world.brokers.has(lossy)) this.#lossy = undefined
+    return this.#lossy !== undefined
+  }
+
+  #states(): PartitionImage[] {
+    const topics = this.#world.reigning?.image.topicsByName.values() ?? []
+    return [...topics].flatMap(({ partitions }) => partitions)
   }
 
   #pause(nodeId: number): boolean {

@@ -7,7 +7,7 @@ import { OffsetCommit } from '../../protocol/messages/offset-commit.ts'
 import { OffsetFetch } from '../../protocol/messages/offset-fetch.ts'
 import { recordsIn } from '../broker/log/log-support.ts'
 import { topic, type Oracle } from './oracle.ts'
-import { Unanswered, type WireClient } from './wire.ts'
+import { Unanswered, type Place, type WireClient } from './wire.ts'
 
 const pauseMs = 50
 const group = 'readers'
@@ -43,9 +43,7 @@ export class Reader {
       if (place === undefined) return
       try {
         const isFine =
-          round % 10 === 9
-            ? await this.#askForEnd(index, place.leader)
-            : await this.#fetch(index, place)
+          round % 10 === 9 ? await this.#askForEnd(index, place) : await this.#fetch(index, place)
         if (!isFine) {
           client.forgetLeaders()
           await client.pause(pauseMs)
@@ -60,7 +58,7 @@ export class Reader {
 
   async #fetch(
     index: number,
-    { leader, topicId }: { leader: number; topicId: string },
+    { leader, leaderEpoch: currentLeaderEpoch, topicId }: Place,
   ): Promise<boolean> {
     const { client, oracle } = this.#options
     const offset = this.offset(index)
@@ -71,7 +69,9 @@ export class Reader {
       topics: [
         {
           topicId,
-          partitions: [{ partition: index, fetchOffset: offset, partitionMaxBytes: 4096 }],
+          partitions: [
+            { partition: index, fetchOffset: offset, currentLeaderEpoch, partitionMaxBytes: 4096 },
+          ],
         },
       ],
       forgottenTopicsData: [],
@@ -95,13 +95,20 @@ export class Reader {
   }
 
   /** I6: for nobody does it go back. */
-  async #askForEnd(index: number, leader: number): Promise<boolean> {
+  async #askForEnd(index: number, { leader, leaderEpoch }: Place): Promise<boolean> {
     const { client, oracle } = this.#options
     const least = this.#ends[index] ?? 0
     const { topics } = await client.send(leader, ListOffsets, {
       replicaId: -1,
       isolationLevel: 0,
-      topics: [{ name: topic, partitions: [{ partitionIndex: index, timestamp: latest }] }],
+      topics: [
+        {
+          name: topic,
+          partitions: [
+            { partitionIndex: index, timestamp: latest, currentLeaderEpoch: leaderEpoch },
+          ],
+        },
+      ],
       timeoutMs: 1000,
     })
     const [answer] = topics[0]?.partitions ?? []

@@ -159,7 +159,15 @@ class Run {
       const random = simulation.random.split(name)
       const client = newClient()
       const writer = new Writer({
-        ...{ name, index, client, oracle, random, inFlightMax, pauseMsMax, isOver, isLate },
+        name,
+        index,
+        client,
+        oracle,
+        random,
+        inFlightMax,
+        pauseMsMax,
+        isOver,
+        isLate,
       })
       this.#writers.push(writer)
       tasks.push(writer.run())

@@ -71,9 +71,15 @@ export class Unanswered extends Error {
   override readonly name = 'Unanswered'
 }
 
-interface Known {
+/** Who leads a partition. */
+export interface Place {
   readonly topicId: string
-  readonly leaders: readonly number[]
+  readonly leader: number
+  readonly leaderEpoch: number
+}
+
+interface Known {
+  readonly leaders: readonly Place[]
 }
 
 interface Slot {
@@ -117,18 +123,12 @@ export class WireClient {
   }
 
   /** Tries until somebody names a leader, or until `isOver`: then undefined. */
-  async leaderOf(
-    topic: string,
-    index: number,
-    isOver: () => boolean,
-  ): Promise<{ leader: number; topicId: string } | undefined> {
+  async leaderOf(topic: string, index: number, isOver: () => boolean): Promise<Place | undefined> {
     while (!isOver()) {
-      const leader = this.#known?.leaders[index] ?? -1
-      if (this.#known !== undefined && leader > 0) {
-        return { leader, topicId: this.#known.topicId }
-      }
+      const known = this.#known?.leaders[index]
+      if (known !== undefined && known.leader > 0) return known
       await this.#refresh(topic)
-      if ((this.#known?.leaders[index] ?? -1) <= 0) await this.pause(50)
+      if ((this.#known?.leaders[index]?.leader ?? -1) <= 0) await this.pause(50)
     }
     return undefined
   }
@@ -146,10 +146,11 @@ export class WireClient {
       })
       const [found] = topics
       if (found === undefined || found.errorCode !== 0) return
-      const leaders: number[] = []
-      for (const { partitionIndex, leaderId } of found.partitions)
-        leaders[partitionIndex] = leaderId
-      this.#known = { topicId: found.topicId, leaders }
+      const { topicId } = found
+      const leaders: Place[] = []
+      for (const { partitionIndex, leaderId: leader, leaderEpoch } of found.partitions)
+        leaders[partitionIndex] = { topicId, leader, leaderEpoch }
+      this.#known = { leaders }
     } catch (error) {
       if (!(error instanceof Unanswered)) throw error
     }

@@ -18,7 +18,7 @@ const firstControllerId = 101
 const controllerPort = 9093
 const restartMs = 500
 /** A process ends with these where there is nothing else to do. */
-const expectedCodes = new Set(['NO_CONTROLLER', 'NOT_REGISTERED'])
+const expectedCodes = new Set(['NO_CONTROLLER', 'NOT_REGISTERED', 'ENOSPC', 'AMBIGUOUS'])
 
 export class World {
   readonly plan: Plan

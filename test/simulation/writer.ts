@@ -5,7 +5,7 @@ import { InitProducerId } from '../../protocol/messages/init-producer-id.ts'
 import { Produce } from '../../protocol/messages/produce.ts'
 import { BatchBuilder } from '../../protocol/records/builder.ts'
 import { topic, type Oracle } from './oracle.ts'
-import { Unanswered, type WireClient } from './wire.ts'
+import { Unanswered, type Place, type WireClient } from './wire.ts'
 
 interface Unacknowledged {
   readonly values: readonly string[]
@@ -117,7 +117,7 @@ export class Writer {
   }
 
   async #produce(
-    { leader, topicId }: { leader: number; topicId: string },
+    { leader, topicId }: Place,
     { bytes }: Unacknowledged,
   ): Promise<Answer | undefined> {
     const { client, index } = this.#options
