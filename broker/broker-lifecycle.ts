@@ -3,7 +3,11 @@ import type { Env, Timer } from '../base/env.ts'
 import type { Logger } from '../base/logger.ts'
 import type { Uuid } from '../base/uuid.ts'
 import type { BrokerRegistration } from '../controller/brokers.ts'
-import type { ControllerLink, HeartbeatAnswer } from '../controller/controller-link.ts'
+import type {
+  ControllerLink,
+  HeartbeatAnswer,
+  OfflineReplica,
+} from '../controller/controller-link.ts'
 import { errors } from '../protocol/errors.ts'
 import { BrokerError } from './broker-error.ts'
 
@@ -58,6 +62,7 @@ export class BrokerLifecycle {
   /** When the last heartbeat that was answered had been sent. */
   #confirmedMs: number
   #isUnreachable = false
+  #offline: () => readonly OfflineReplica[] = () => []
   readonly #unfenced = deferred<void>()
   #left: Deferred<void> | undefined
   #leaveDeadlineMs = Infinity
@@ -113,6 +118,16 @@ export class BrokerLifecycle {
     return this.#unfenced.promise
   }
 
+  /** From now on heartbeats tell which replicas can't be served, as long as the controller thinks otherwise. */
+  tellOffline(offline: () => readonly OfflineReplica[]): void {
+    this.#offline = offline
+  }
+
+  /** There are new replicas that can't be served: others should lead them soon. */
+  replicasFailed(): void {
+    if (this.#state === 'serving') this.#beatNow()
+  }
+
   /** Hands over what this broker leads. Resolves when it may stop, or when waiting any longer is of no use. */
   leave(): Promise<void> {
     const isKnown = this.#state === 'serving' || this.#state === 'fenced'
@@ -165,12 +180,14 @@ export class BrokerLifecycle {
     this.#isBusy = true
     this.#isUrgent = false
     const sentMs = this.#clock.monotonicMs()
+    const offline = this.#state === 'serving' ? this.#offline() : []
     const outcome = await link.heartbeat({
       brokerId: nodeId,
       brokerEpoch: this.#epoch,
       appliedOffset: link.image.offset,
       wantFence: this.#state === 'fenced',
       wantShutdown: this.#state === 'leaving',
+      ...(offline.length === 0 ? {} : { offline }),
     })
     if (this.#isClosed()) return // re-check: awaited
     if (outcome.ok) this.#answered(outcome, sentMs)

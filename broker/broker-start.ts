@@ -89,6 +89,8 @@ export class BrokerStart {
   readonly #intercept: (routes: Routes) => Routes
   readonly #incarnation: string
   readonly #offline = new Set<string>()
+  /** Once there are partitions to be told. */
+  #logsFailed: (() => void) | undefined
   /** What is being written about the registration. */
   #noted = Promise.resolve()
   /** Closes what was opened, last first. */
@@ -121,6 +123,11 @@ export class BrokerStart {
     const lifecycle = this.#lifecycle(link, logs, addresses)
     const followers = this.#hasPeers() ? this.#followers(link, lifecycle) : undefined
     const partitions = this.#partitions({ link, lifecycle, logs, configOf, followers })
+    lifecycle.tellOffline(() => partitions.offlineToReport())
+    this.#logsFailed = () => {
+      partitions.logsFailed()
+      lifecycle.replicasFailed()
+    }
     const groups = this.#groupCoordinator(link, partitions)
     const services = this.#services({ link, lifecycle, logs, partitions, groups })
     const listeners = await this.#bind(services)
@@ -424,6 +431,7 @@ export class BrokerStart {
   #directoryFailed(path: string, error: StorageError): void {
     this.#offline.add(path)
     this.#logger.error({ err: error, path }, 'A log directory is offline')
+    this.#logsFailed?.()
     if (this.#offline.size >= logDirectoriesOf(this.#given).length) this.#failed(error)
   }
 

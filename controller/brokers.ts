@@ -19,6 +19,7 @@ import {
   unfencing,
   type FencingPlanner,
 } from './fencing.ts'
+import { planOfflineReplicas } from './offline-replicas.ts'
 import { refuse, type Outcome, type Plan, type Refusal } from './outcome.ts'
 import { isActive } from './placement.ts'
 
@@ -140,6 +141,8 @@ export type BrokerControlState = 'fenced' | 'unfenced' | 'controlled shutdown' |
 
 export interface PlannedHeartbeat {
   readonly state: BrokerControlState
+  /** Its state is another one from now on. */
+  readonly moves: boolean
   readonly answer: HeartbeatAnswer
 }
 
@@ -148,7 +151,7 @@ export function planHeartbeat(
   heartbeat: BrokerHeartbeat,
 ): Outcome<PlannedHeartbeat & { readonly records: readonly MetadataRecord[] }> {
   const { image } = planner
-  const { brokerId, brokerEpoch, appliedOffset } = heartbeat
+  const { brokerId, brokerEpoch, appliedOffset, offline = [] } = heartbeat
   const broker = image.brokers.get(brokerId)
   if (broker === undefined) {
     return refuse(errors.staleBrokerEpoch, `No broker registration found for broker id ${brokerId}`)
@@ -161,17 +164,18 @@ export function planHeartbeat(
   }
   const current = stateOf(broker)
   const { state, quietly } = nextState(planner, broker, heartbeat)
-  const records =
-    state === current || quietly === true
-      ? []
-      : planTransitions(planner, [{ brokerId, ...transitionTo[state] }])
+  const moves = state !== current && quietly !== true
+  // A broker that comes or goes is settled first, and tells again with its next heartbeat.
+  const records = moves
+    ? planTransitions(planner, [{ brokerId, ...transitionTo[state] }])
+    : planOfflineReplicas(planner, brokerId, state === 'unfenced' ? offline : [])
   const answer = {
     isFenced: quietly === true ? broker.fenced : state === 'fenced' || state === 'shutdown now',
     isCaughtUp: appliedOffset >= brokerEpoch,
     shouldShutdown: state === 'shutdown now',
     suspended: false,
   }
-  return { ok: true, records, state, answer }
+  return { ok: true, records, moves, state, answer }
 }
 
 const transitionTo = {

@@ -91,7 +91,7 @@ export class ClusterControl {
 
   /** Keeps the session of the broker, and moves it on: it serves, or it stops. */
   async heartbeat(heartbeat: BrokerHeartbeat): Promise<Outcome<HeartbeatAnswer>> {
-    const { writer } = this.#options
+    const { writer, logger } = this.#options
     const { brokerId, appliedOffset } = heartbeat
     if (writer.state === 'suspended')
       return { ok: true, ...suspendedAnswer(writer.image, heartbeat) }
@@ -104,7 +104,7 @@ export class ClusterControl {
       heartbeat,
     )
     if (!planned.ok) return planned
-    const { records, state, answer } = planned
+    const { records, moves, state, answer } = planned
     if (writer.state === 'reigning') {
       const { isFenced: fenced, shouldShutdown } = answer
       const endOffset = writer.image.offset
@@ -116,7 +116,12 @@ export class ClusterControl {
       if (state === 'controlled shutdown') this.#beginShutdown(brokerId)
       return { ok: true, ...answer }
     }
-    if (records.length > 0) this.#logState(brokerId, state)
+    if (moves) this.#logState(brokerId, state)
+    else
+      logger.warn(
+        { brokerId },
+        'A broker has replicas that it can not serve; others go on without them',
+      )
     const written = await writer.commitParts(records)
     if (!written.ok) return written
     const outcome = await writer.commit({ records: [], answer: { ok: true as const, ...answer } })

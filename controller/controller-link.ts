@@ -82,6 +82,13 @@ export interface BrokerHeartbeat {
   /** The broker does not want to serve yet. */
   readonly wantFence: boolean
   readonly wantShutdown: boolean
+  /** Replicas on it that can't be served, and of which the controller thinks otherwise (as Kafka's offlineLogDirs). */
+  readonly offline?: readonly OfflineReplica[]
+}
+
+export interface OfflineReplica {
+  readonly topicId: Uuid
+  readonly index: number
 }
 
 export interface HeartbeatAnswer {

@@ -10,6 +10,7 @@ import type { PartitionLog } from '../log/partition-log.ts'
 import type { ClusterImage, PartitionImage, TopicImage } from '../metadata/image.ts'
 import type { Followers } from './followers.ts'
 import { IsrProposals, type AlterPartitions } from './isr-proposals.ts'
+import { OfflineReplicas, type OfflineReplica } from './offline-replicas.ts'
 import { Partition, type PartitionHost } from './partition.ts'
 
 /** What replication takes besides logs and metadata. */
@@ -64,6 +65,8 @@ export class Partitions {
   readonly #timers = new Set<Timer>()
   /** While partitions are opened for the first time. */
   #savedHighWatermarks: ReadonlyMap<string, number> = new Map()
+  readonly #offline = new OfflineReplicas()
+  #isOpening = false
   #closed = false
 
   constructor(options: PartitionsOptions) {
@@ -123,9 +126,11 @@ export class Partitions {
 
   /** Opens everything that the image says, and sets aside what it does not. Call it once, when the image is up to date. */
   open(): void {
+    this.#isOpening = true
     this.#savedHighWatermarks = this.#options.logs.savedHighWatermarks()
     for (const topic of this.#options.image.topicsByName.values()) this.#openTopic(topic)
     this.#savedHighWatermarks = new Map()
+    this.#isOpening = false
     for (const log of this.#options.logs.all()) if (!this.#owns(log)) this.#setAside(log)
     const { replication } = this.#options
     if (replication === undefined) return
@@ -156,6 +161,20 @@ export class Partitions {
       }
     }
     if (changesBrokers) for (const partition of this.all()) partition.brokersChanged()
+  }
+
+  /** A log directory has failed: what it holds is not copied any more. */
+  logsFailed(): void {
+    for (const partition of this.all()) {
+      if (partition.log.isUsable) continue
+      this.#offline.add(partition.topicId, partition.index)
+      this.#unfollow(partition)
+    }
+  }
+
+  /** What other replicas should lead, and the controller does not know of. */
+  offlineToReport(): OfflineReplica[] {
+    return this.#offline.toReport(this.#options.image, this.#options.nodeId)
   }
 
   close(): void {
@@ -196,32 +215,35 @@ export class Partitions {
     const partitions = this.#byTopic.get(topic.name) ?? []
     this.#byTopic.set(topic.name, partitions)
     partitions[index] = undefined
+    const isNew = this.#isNew(topic, index)
+    this.#offline.add(topic.id, index)
     this.#reportingFailure(
       () => {
-        const isNew = this.#isNew(topic.partitions[index])
         const log = this.#options.logs.create(topic.name, topic.id, index, { isNew })
         const name = partitionDirectoryName(topic.name, index)
         const highWatermark = this.#savedHighWatermarks.get(name) ?? 0
         partitions[index] = new Partition(log, { host: this.#host, highWatermark })
+        this.#offline.delete(topic.id, index)
       },
       { what: 'A partition can not be opened', topic: topic.name, partition: index },
     )
     return partitions[index]
   }
 
-  /** Whether this broker can't have had it before. */
-  #isNew(state: PartitionImage | undefined): boolean {
-    const isAdded = state?.adding?.includes(this.#options.nodeId) === true
-    return isAdded || state?.partitionEpoch === 0
+  /** Whether this broker can't have had it before it was started. */
+  #isNew({ id, partitions }: TopicImage, index: number): boolean {
+    const { nodeId } = this.#options
+    const { adding = [], isr = [] } = partitions[index] ?? {}
+    if (adding.includes(nodeId) && !isr.includes(nodeId)) return true
+    return !this.#isOpening && !this.#offline.has(id, index)
   }
 
   /** Tells the fetchers when something has changed for them. */
   #follow(partition: Partition, { leader, leaderEpoch }: PartitionImage): void {
     const followers = this.#options.replication?.followers
     const before = this.#sources.get(partition)
-    if (partition.leads || leader === nobody) {
-      if (before !== undefined) followers?.unfollow(partition)
-      this.#sources.delete(partition)
+    if (partition.leads || leader === nobody || !partition.log.isUsable) {
+      this.#unfollow(partition)
       return
     }
     if (before?.leaderId === leader && before.leaderEpoch === leaderEpoch) return
@@ -229,8 +251,13 @@ export class Partitions {
     followers?.follow(partition, leader)
   }
 
-  #letGo(partition: Partition): void {
+  #unfollow(partition: Partition): void {
     if (this.#sources.delete(partition)) this.#options.replication?.followers.unfollow(partition)
+  }
+
+  #letGo(partition: Partition): void {
+    this.#unfollow(partition)
+    this.#offline.delete(partition.topicId, partition.index)
     partition.close()
   }
 
@@ -238,6 +265,7 @@ export class Partitions {
     const name = this.#names.get(topicId)
     if (name === undefined) return
     this.#names.delete(topicId)
+    this.#offline.deleteTopic(topicId)
     const partitions = this.#byTopic.get(name) ?? []
     this.#byTopic.delete(name)
     for (const partition of partitions) if (partition !== undefined) this.#delete(partition)
@@ -245,6 +273,7 @@ export class Partitions {
 
   /** The replica was moved to another broker. */
   #removePartition(topic: TopicImage, index: number): void {
+    this.#offline.delete(topic.id, index)
     const partition = this.hosted(topic.name, index)
     if (partition === undefined) return
     const partitions = this.#byTopic.get(topic.name)

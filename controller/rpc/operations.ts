@@ -107,6 +107,7 @@ const heartbeat: Operation<[BrokerHeartbeat], Outcome<HeartbeatAnswer>> = {
       appliedOffset: integer,
       wantFence: boolean,
       wantShutdown: boolean,
+      offline: optional(list(object({ topicId: id, index: integer }))),
     }),
   ),
   answer: outcome<HeartbeatAnswer>({
