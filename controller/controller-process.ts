@@ -130,7 +130,7 @@ function candidacyOf(
   return { candidacy, endpoints: [place] }
 }
 
-/** Brokers are served while the controller reigns, and while it has lost its store: nobody else can reign then. */
+/** Brokers are served while the controller reigns, and while it has lost its store: most often nobody else can reign then. */
 function follow(controller: Controller, server: ControllerServer): void {
   const hint = (): string | null => controller.leader?.endpoints[0] ?? null
   const apply = (state: WriterState): void => {

@@ -55,6 +55,8 @@ const redialMsMin = 50
 /** Several controllers are tried one after another, so a second each would be too long. */
 const redialMsMax = 300
 const warnEveryMs = 10_000
+/** Somewhat longer than another controller needs to take over. */
+const suspendedMsMax = 6_000
 
 /**
  * The controller in another process. It dials all controllers in turn until one reigns, follows its metadata log, and dials
@@ -72,8 +74,12 @@ export class RemoteControllerLink implements ControllerLink {
   /** The controller that reigns, said one who does not. */
   #hint: HostAndPort | undefined
   #nextController = 0
+  /** The one that was dialled last. */
+  #asked: HostAndPort | undefined
   #redialMs = redialMsMin
   #redialTimer: Timer | undefined
+  /** Since when the controller says that it can't write; undefined: it can. */
+  #suspendedMs: number | undefined
   #warnedMs = -Infinity
   #epochMax = -1
   #closed = false
@@ -127,8 +133,12 @@ export class RemoteControllerLink implements ControllerLink {
     return this.#call(operations.registerBroker, [registration])
   }
 
-  heartbeat(heartbeat: BrokerHeartbeat): Promise<Outcome<HeartbeatAnswer>> {
-    return this.#call(operations.heartbeat, [heartbeat])
+  async heartbeat(heartbeat: BrokerHeartbeat): Promise<Outcome<HeartbeatAnswer>> {
+    const connection = this.#connection
+    const outcome = await this.#call(operations.heartbeat, [heartbeat])
+    // re-check: awaited
+    if (connection === this.#connection) this.#noteSuspension(outcome)
+    return outcome
   }
 
   alterPartitions(
@@ -202,6 +212,22 @@ export class RemoteControllerLink implements ControllerLink {
     return Promise.resolve()
   }
 
+  /** One that is cut off from its store does not hear of its successor: after a while others are asked. */
+  #noteSuspension(outcome: Outcome<HeartbeatAnswer>): void {
+    if (!outcome.ok || !outcome.suspended) {
+      this.#suspendedMs = undefined
+      return
+    }
+    const nowMs = this.#options.env.clock.monotonicMs()
+    this.#suspendedMs ??= nowMs
+    const { controllers } = this.#options
+    if (controllers.length < 2 || nowMs - this.#suspendedMs < suspendedMsMax) return
+    this.#suspendedMs = undefined
+    const { host, port } = this.#asked ?? {}
+    this.#nextController = 1 + controllers.findIndex((at) => at.host === host && at.port === port)
+    this.#connection?.close('it can not write, and another one may reign by now')
+  }
+
   #call<Arguments extends readonly unknown[], Answer>(
     operation: Operation<Arguments, Answer>,
     given: Arguments,
@@ -222,6 +248,7 @@ export class RemoteControllerLink implements ControllerLink {
     const address = this.#hint ?? controllers[this.#nextController++ % controllers.length]
     this.#hint = undefined
     if (address === undefined) return
+    this.#asked = address
     const image = this.#image
     try {
       const connection = await ControllerConnection.open({

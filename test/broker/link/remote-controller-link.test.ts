@@ -1,11 +1,20 @@
 import t from 'tap'
 import { silentLogger } from '../../../base/logger.ts'
-import { createSimulatedEnv } from '../../../base/simulated/simulated-env.ts'
+import { createSimulatedEnv, Simulation } from '../../../base/simulated/simulated-env.ts'
 import { RemoteControllerLink } from '../../../broker/link/remote-controller-link.ts'
+import { ControllerServer } from '../../../controller/controller-server.ts'
+import type { Controller } from '../../../controller/controller.ts'
+import { MemoryStore } from '../../../controller/store/memory.ts'
 import { errors } from '../../../protocol/errors.ts'
 import type { MetadataRecord } from '../../../protocol/metadata-records/records.ts'
 import { SimulatedCluster } from '../../support/cluster.ts'
-import { contents, forReal, newTopic } from '../../support/controllers.ts'
+import {
+  contents,
+  forReal,
+  newTopic,
+  openController,
+  plaintext,
+} from '../../support/controllers.ts'
 
 t.test('link: what one broker was answered it also sees', async (t) => {
   const cluster = await SimulatedCluster.create(1)
@@ -119,4 +128,94 @@ t.test('link: gives up with a text when no controller serves it in time', async 
     code: 'NO_CONTROLLER',
     message: /localhost:9093.*controller\.quorum\.bootstrap\.servers/,
   })
+})
+
+t.test('link: a controller that lost its store is left for the one that took over', async (t) => {
+  const simulation = new Simulation(6)
+  const store = new MemoryStore()
+  let isCut = false
+  /** The same store, over a network that can fail. */
+  const reached = new Proxy(store, {
+    get: (_, name) => {
+      const value: unknown = Reflect.get(store, name, store)
+      if (typeof value !== 'function') return value
+      return (...given: unknown[]): unknown =>
+        isCut
+          ? Promise.reject(new Error('unreachable'))
+          : (value as (...all: unknown[]) => unknown).apply(store, given)
+    },
+  })
+  const start = async (host: string, nodeId: number, own: MemoryStore): Promise<Controller> => {
+    const env = simulation.createEnv(host)
+    const server = await simulation.until(
+      ControllerServer.listen({
+        env,
+        logger: silentLogger,
+        host,
+        port: 9093,
+        failed: (error) => t.fail(String(error)),
+      }),
+    )
+    const controller = await simulation.until(
+      openController({
+        env,
+        store: own,
+        nodeId,
+        candidacy: { silenceMs: 4000, pollMs: 200 },
+        endpoints: [`${host}:9093`],
+        sessions: { timeoutMs: 9000, heartbeatIntervalMs: 1000 },
+      }),
+    )
+    const follow = (): void => {
+      const { state } = controller
+      if (state === 'reigning' || state === 'suspended') server.serve(controller)
+      else server.standBy(() => controller.leader?.endpoints[0] ?? null)
+    }
+    controller.subscribeState(follow)
+    follow()
+    return controller
+  }
+  const first = await start('one', 101, reached)
+  await simulation.run(simulation.scheduler.nowMs + 1000)
+  const second = await start('two', 102, store)
+  t.same([first.state, second.state], ['reigning', 'standby'])
+  const link = await simulation.until(
+    RemoteControllerLink.open(
+      {
+        env: simulation.createEnv('broker'),
+        logger: silentLogger,
+        controllers: ['one', 'two'].map((host) => ({ host, port: 9093 })),
+        nodeId: 1,
+        incarnation: '1'.repeat(32),
+        clusterId: null,
+        failed: (error) => t.fail(error.message),
+      },
+      5000,
+    ),
+  )
+  const registered = await simulation.until(
+    link.registerBroker({
+      brokerId: 1,
+      incarnation: '1'.repeat(32),
+      listeners: [plaintext()],
+      rack: null,
+      host: 'machine',
+    }),
+  )
+  const brokerEpoch = registered.ok ? registered.epoch : -1
+  const heartbeat = { brokerId: 1, brokerEpoch, wantFence: false, wantShutdown: false }
+  isCut = true
+  let suspendedCount = 0
+  for (let second = 0; second < 20; second++) {
+    const { offset: appliedOffset } = link.image
+    const answer = await simulation.until(link.heartbeat({ ...heartbeat, appliedOffset }))
+    if (answer.ok && answer.suspended) suspendedCount++
+    await simulation.run(simulation.scheduler.nowMs + 1000)
+  }
+  t.same([first.state, second.state], ['suspended', 'reigning'])
+  t.ok(suspendedCount > 0 && suspendedCount < 9, `${suspendedCount}`)
+  t.equal(link.image.offset, second.image.offset)
+  t.match(await simulation.until(link.allocateProducerIds(1)), { ok: true })
+  await link.close()
+  await second.close()
 })
