@@ -5,7 +5,7 @@ import { pause } from '../clients/processes.ts'
 import type { History } from './history.ts'
 
 /** What was acknowledged must be readable within this, elections and catching up included. */
-const readableMs = 60_000
+const readableMs = 30_000
 
 /** One pass over all partitions, through whoever leads them. What was acknowledged before must be there. */
 export async function readCluster(

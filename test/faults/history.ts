@@ -145,6 +145,12 @@ export class History {
     }
   }
 
+  /** What was read before is beyond the end of the log now. */
+  noteShrunk(partition: number): void {
+    const { nextOffset } = this.#partitions[partition]!
+    this.#find('lost', `${partition} was read up to ${nextOffset - 1}, and ends before that now`)
+  }
+
   /** A reader's offsets must go up one by one. */
   noteSkip(reader: string, partition: number, before: number, offset: number): void {
     this.#find('changed', `${reader} read ${partition}/${offset} behind ${partition}/${before}`)

@@ -63,7 +63,7 @@ async function isFound(defect: Defect): Promise<string | undefined> {
     const text = readFileSync(path, 'utf8')
     if (text.split(defect.from).length !== 2) throw new Error(`${defect.file} has changed`)
     writeFileSync(path, text.replace(defect.from, defect.to))
-    const { stdout } = await run(
+    const { stdout, stderr } = await run(
       process.execPath,
       [join(import.meta.dirname, 'cluster.js'), ...defect.args],
       {
@@ -72,17 +72,17 @@ async function isFound(defect: Defect): Promise<string | undefined> {
         environment: { ...defect.environment, MILLRACE_BIN: join(folder, 'cli', 'main.js') },
       },
     )
-    return findingIn(stdout)
+    return findingIn(stdout, stderr)
   } finally {
     rmSync(folder, { recursive: true, force: true })
   }
 }
 
 /** A loss is what counts, not a slow machine. */
-function findingIn(output: string): string | undefined {
+function findingIn(output: string, errors: string): string | undefined {
   const start = output.indexOf('\n{')
   const end = output.lastIndexOf('\n}')
-  if (start === -1) throw new Error(`no report: ${output.slice(-2000)}`)
+  if (start === -1) throw new Error(`no report: ${output.slice(-500)}\n${errors.slice(-3000)}`)
   const report = JSON.parse(output.slice(start, end + 2)) as {
     faults: number
     findings: { examples: string[] }
