@@ -96,13 +96,22 @@ export class DirectoryCheckpoints {
     this.#publishOneNow(recoveryPointFileName, this.#encodeRecoveryPoints(all))
   }
 
-  publishRecoveryPointsNow(logs: Iterable<PartitionLog>): void {
-    this.#publishOneNow(recoveryPointFileName, this.#encodeRecoveryPoints([...logs]))
+  /** As they are, but for the one that is about to be lowered: the file must never say more than the log has. */
+  publishRecoveryPointsNow(
+    logs: Iterable<PartitionLog>,
+    lowered: { readonly log: PartitionLog; readonly offset: number },
+  ): void {
+    this.#publishOneNow(recoveryPointFileName, this.#encodeRecoveryPoints([...logs], lowered))
   }
 
-  #encodeRecoveryPoints(logs: readonly PartitionLog[]): string {
-    this.#recoveryPoints = new Map(logs.map((log) => [nameOf(log), log.recoveryPoint]))
-    return encode(logs, (log) => log.recoveryPoint)
+  #encodeRecoveryPoints(
+    logs: readonly PartitionLog[],
+    lowered?: { readonly log: PartitionLog; readonly offset: number },
+  ): string {
+    const pointOf = (log: PartitionLog): number =>
+      log === lowered?.log ? lowered.offset : log.recoveryPoint
+    this.#recoveryPoints = new Map(logs.map((log) => [nameOf(log), pointOf(log)]))
+    return encode(logs, pointOf)
   }
 
   /** Even where a log begins with its first segment: files of earlier ones may still be there. */

@@ -98,7 +98,8 @@ export class LogDirectory {
       checkpointDue: (log) => this.#checkpointLater(log),
       failed: (error) => this.#fail(error),
       logStartMoved: (log) => this.#checkpointLater(log),
-      recoveryPointLowered: () => this.#checkpoints.publishRecoveryPointsNow(this.#logs.values()),
+      recoveryPointLowered: (log, offset) =>
+        this.#checkpoints.publishRecoveryPointsNow(this.#logs.values(), { log, offset }),
     }
   }
 

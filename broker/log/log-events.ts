@@ -9,6 +9,9 @@ export interface LogEvents<Log> {
   /** The disk lost data, or is failing: no log in this directory can be trusted with more. */
   failed(error: StorageError): void
   logStartMoved(log: Log): void
-  /** Before the log is cut below its recovery point: else a crash would look like lost data. */
-  recoveryPointLowered(log: Log): void
+  /**
+   * The log is about to be cut at `offset`, below its recovery point; else a crash would look like lost data. Throws
+   * `StorageError`: then it is not cut.
+   */
+  recoveryPointLowered(log: Log, offset: number): void
 }

@@ -474,8 +474,8 @@ export class PartitionLog implements SegmentOwner {
 
   #lowerRecoveryPoint(offset: number): void {
     if (offset >= this.#recoveryPoint) return
+    this.#events.recoveryPointLowered(this, offset)
     this.#recoveryPoint = offset
-    this.#events.recoveryPointLowered(this)
   }
 
   #search(offsetMax: number): Parameters<typeof greatestTimestamp>[0] {

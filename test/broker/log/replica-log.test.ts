@@ -123,3 +123,23 @@ t.test('replica log: what comes behind a cut was never cleaned', async (t) => {
   t.match(checkpoint(), /topic 0 5/)
   await m.simulation.until(logs.close())
 })
+
+t.test('replica log: a cut that a full disk refused is made with the next attempt', async (t) => {
+  const m = machine()
+  const logs = await open(m)
+  const log = logs.create('topic', topicId, 0)
+  for (let index = 0; index < 4; index++) append(log, numbered(5, index * 5))
+  await m.simulation.until(logs.checkpoint())
+  t.equal(log.recoveryPoint, 20)
+  const path = 'recovery-point-offset-checkpoint'
+  m.env.disk.fail({ operation: 'write', path, code: 'ENOSPC', times: 1 })
+  t.throws(() => log.truncateTo(10), { code: 'ENOSPC' })
+  t.match(log, { nextOffset: 20, recoveryPoint: 20 })
+  log.truncateTo(10)
+  t.match(log, { nextOffset: 10, recoveryPoint: 10 })
+  m.env.kill()
+  m.env.boot()
+  const again = await open(m)
+  t.equal(again.get('topic', 0)?.nextOffset, 10, 'it lost nothing that it had promised')
+  await m.simulation.until(again.close())
+})
