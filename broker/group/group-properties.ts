@@ -110,6 +110,12 @@ export const groupProperties = {
     max: 4,
     doc: 'Compression of __consumer_offsets: 0 none, 1 gzip, 2 snappy, 3 lz4, 4 zstd.',
   }),
+  offsetsCommitTimeoutMs: int({
+    name: 'offsets.commit.timeout.ms',
+    default: 5000,
+    min: 1,
+    doc: 'How long a coordinator waits until what it writes is committed; clients are then told to try again.',
+  }),
   offsetsRetentionMinutes: int({
     name: 'offsets.retention.minutes',
     default: 10_080,

@@ -7,6 +7,7 @@ import type { CompressionCodec } from '../../protocol/records/compression.ts'
 import type { NotAppended } from '../log/append-result.ts'
 import type { ClusterImage } from '../metadata/image.ts'
 import type { Partition } from '../replica/partition.ts'
+import { CommitTimeouts } from './commit-timeouts.ts'
 import type { Group, GroupHost, Write } from './group.ts'
 import type { GroupConfig } from './group-properties.ts'
 import type { GroupRecord } from './group-record.ts'
@@ -42,6 +43,7 @@ export class GroupShard implements GroupHost {
   readonly groups = new Map<string, Group>()
   readonly offsets = new OffsetStore()
   readonly #config: () => GroupConfig
+  readonly #timeouts: CommitTimeouts<ErrorInfo | undefined>
   #state: 'loading' | 'active' | 'closed' = 'loading'
   /** Everything below was replayed. */
   #replayedOffset = 0
@@ -54,6 +56,10 @@ export class GroupShard implements GroupHost {
     this.logger = options.logger
     this.partition = options.partition
     this.#config = options.config
+    this.#timeouts = new CommitTimeouts(options.env, {
+      delayMs: this.config.offsetsCommitTimeoutMs,
+      onTimeout: () => coordinatorErrorFor(errors.requestTimedOut),
+    })
   }
 
   get config(): GroupConfig {
@@ -140,8 +146,14 @@ export class GroupShard implements GroupHost {
     return builder.finish()
   }
 
-  async #committed(nextOffset: number): Promise<ErrorInfo | undefined> {
-    const error = await this.partition.whenCommitted(nextOffset, 'coordinator')
+  #committed(nextOffset: number): Promise<ErrorInfo | undefined> {
+    const committing = this.partition.whenCommitted(nextOffset, 'coordinator')
+    if (committing === undefined) return Promise.resolve(undefined)
+    // Too late is not lost: the shard goes on, and what was replayed counts when it is committed after all.
+    return this.#timeouts.within(committing.then((error) => this.#outcome(error)))
+  }
+
+  #outcome(error: ErrorInfo | undefined): ErrorInfo | undefined {
     if (error === undefined) return undefined
     // What was replayed may be lost: only the partition itself can tell what is true.
     this.close(errors.notCoordinator)

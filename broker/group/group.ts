@@ -20,7 +20,10 @@ export interface GroupHost {
 }
 
 export type Write =
-  /** `committed` never rejects; an error means that the shard is being unloaded (the group is closed then too). */
+  /**
+   * `committed` never rejects; COORDINATOR_NOT_AVAILABLE means that it took too long and may still come, any other error
+   * that the shard is being unloaded (the group is closed then too).
+   */
   | { readonly ok: true; readonly committed: Promise<ErrorInfo | undefined> }
   /** Nothing was appended, and nothing changed. */
   | { readonly ok: false; readonly error: ErrorInfo }

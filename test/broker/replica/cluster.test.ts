@@ -1,5 +1,7 @@
 // Leaders, followers and the files of partitions in a cluster on simulated machines.
 import t from 'tap'
+import { zeroUuid } from '../../../base/uuid.ts'
+import { GroupShard } from '../../../broker/group/group-shard.ts'
 import { offsetsTopicName } from '../../../broker/group/offsets-topic.ts'
 import { PeerConnection } from '../../../broker/replica/fetcher/peer-connection.ts'
 import { errors } from '../../../protocol/errors.ts'
@@ -214,6 +216,61 @@ t.test('cluster: groups move with the leader of their partition', async (t) => {
   await cluster.eventually('another serves', () => serving().length === 1)
   t.same(serving(), [state().leader])
   t.not(state().leader, leader)
+  await cluster.stopAll()
+})
+
+t.test('cluster: a coordinator does not wait for ever for its followers', async (t) => {
+  const cluster = await SimulatedCluster.create(testSeed(27), {
+    properties: {
+      'offsets.topic.replication.factor': '3',
+      'offsets.topic.num.partitions': '1',
+      'offsets.commit.timeout.ms': '2000',
+    },
+  })
+  await cluster.until(cluster.broker(1).parts.groups.whenTopicExists())
+  await cluster.caughtUp()
+  const state = () => cluster.stateOf(offsetsTopicName)
+  await cluster.eventually('led', () => state().leader > 0 && state().isr.length === 3)
+  const { leader } = state()
+  const active = () => {
+    const shard = cluster.broker(leader).parts.groups.shardFor('group')
+    return shard instanceof GroupShard ? shard : undefined
+  }
+  await cluster.eventually('it serves', () => active() !== undefined)
+  const shard = active()
+  if (shard === undefined) return
+  const commit = async (offset: number): Promise<[string | undefined, number]> => {
+    const startMs = cluster.simulation.scheduler.nowMs
+    const value = {
+      offset,
+      leaderEpoch: -1,
+      metadata: '',
+      commitTimestampMs: 1,
+      expireTimestampMs: -1,
+      topicId: zeroUuid,
+    }
+    const write = shard.write([
+      { type: 'offsetCommit', group: 'group', topic, partition: 0, value },
+    ])
+    if (!write.ok) return [write.error.name, 0]
+    const error = await cluster.until(write.committed)
+    return [error?.name, cluster.simulation.scheduler.nowMs - startMs]
+  }
+  t.equal((await commit(1))[0], undefined)
+  const follower = leader === 1 ? 2 : 1
+  cluster.simulation.network.cut(cluster.hostOf(follower), cluster.hostOf(leader))
+  const [error, waitedMs] = await commit(2)
+  t.equal(error, 'COORDINATOR_NOT_AVAILABLE')
+  t.ok(waitedMs >= 2000 && waitedMs < 2200, `${waitedMs} ms`)
+  t.equal(shard.state, 'active')
+  cluster.simulation.network.heal()
+  // What was late has come to be.
+  await cluster.eventually('committed', () => {
+    const { log, highWatermark } = shard.partition
+    return highWatermark === log.nextOffset
+  })
+  t.equal(await cluster.until(shard.settled()), undefined)
+  t.equal((await commit(3))[0], undefined)
   await cluster.stopAll()
 })
 
