@@ -210,8 +210,8 @@ export class BrokerLifecycle {
 
   #answered(answer: HeartbeatAnswer, sentMs: number): void {
     const { logger } = this.#options
-    // A controller that can't write ends nobody's session.
-    this.#confirmedMs = sentMs
+    // One that can't write fences nobody, but another controller may have taken over without its knowing.
+    if (!answer.suspended) this.#confirmedMs = sentMs
     if (this.#isUnreachable) logger.info({}, 'The controller answers again')
     this.#isUnreachable = false
     if (answer.isFenced && !this.#isFenced && this.#state === 'serving') {
