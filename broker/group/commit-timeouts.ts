@@ -29,18 +29,18 @@ export class CommitTimeouts<T> {
       const expire = (): void => resolve(this.#onTimeout())
       const wait = { dueMs: this.#env.clock.monotonicMs() + this.#delayMs, expire }
       this.#waits.add(wait)
-      this.#timer ??= this.#arm(this.#delayMs)
+      if (this.#timer === undefined) this.#arm(this.#delayMs)
       committed.then(resolve, reject).finally(() => this.#waits.delete(wait))
     })
   }
 
-  #arm(delayMs: number): Timer {
-    return this.#env.timers.after(delayMs, () => {
+  #arm(delayMs: number): void {
+    this.#timer = this.#env.timers.after(delayMs, () => {
       this.#timer = undefined
       const nowMs = this.#env.clock.monotonicMs()
       for (const wait of this.#waits) {
         if (wait.dueMs > nowMs) {
-          this.#timer = this.#arm(wait.dueMs - nowMs)
+          this.#arm(wait.dueMs - nowMs)
           return
         }
         this.#waits.delete(wait)

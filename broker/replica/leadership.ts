@@ -129,6 +129,16 @@ export class Leadership {
     return offset
   }
 
+  /** Where the log starts on every replica whose broker serves: nobody can be given what lies below. */
+  lowWatermark(ownStart: number): number {
+    let offset = ownStart
+    for (const { brokerId, logStartOffset } of this.#followers.values()) {
+      if (logStartOffset < offset && this.#view.eligibleEpoch(brokerId) !== undefined)
+        offset = logStartOffset
+    }
+    return offset
+  }
+
   /** Whether the follower belongs into the ISR (reliability I4), where it is not. */
   mayJoin(follower: FollowerState, highWatermark: number): boolean {
     if (this.isProposing || this.isRecovering || this.isr.includes(follower.brokerId)) return false

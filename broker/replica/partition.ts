@@ -63,6 +63,7 @@ export class Partition {
   readonly #waiters = new CommitWaiters()
   readonly #readers = new Watchers()
   readonly #copiers = new Watchers()
+  readonly #deleters = new Watchers()
   #followsFlush = false
   #closed = false
 
@@ -191,13 +192,24 @@ export class Partition {
     return (what === 'committed' ? this.#readers : this.#copiers).add(callback)
   }
 
+  /** What lies below was deleted wherever it could be asked for; undefined: this broker does not lead. */
+  get lowWatermark(): number | undefined {
+    return this.#leadership?.lowWatermark(this.log.logStartOffset)
+  }
+
+  /** Calls back whenever `lowWatermark` may be another. Returns the way to stop that. */
+  watchLowWatermark(callback: () => void): () => void {
+    return this.#deleters.add(callback)
+  }
+
   /** A follower asks for what comes at `offset`: it has everything below. Its log must agree with ours up to there. */
   followerFetched(replicaId: number, fetch: FollowerFetch): void {
     const leadership = this.#leadership
     const follower = leadership?.follower(replicaId)
     if (leadership === undefined || follower === undefined) return
-    const endBefore = follower.endOffset
+    const { endOffset: endBefore, logStartOffset: startBefore } = follower
     if (!follower.fetched(fetch, this.log.nextOffset)) return
+    if (follower.logStartOffset !== startBefore) this.#deleters.wake()
     if (leadership.mayJoin(follower, this.log.highWatermark)) {
       this.#propose(leadership, [...leadership.isr, replicaId], follower)
     }
@@ -206,6 +218,7 @@ export class Partition {
 
   /** A follower that was about to join the ISR, and so was waited for, may be fenced by now. */
   brokersChanged(): void {
+    this.#deleters.wake()
     if (this.#leadership !== undefined) this.#moveHighWatermark(this.#leadership)
   }
 
@@ -454,6 +467,7 @@ export class Partition {
   #wakeAll(): void {
     this.#readers.wake()
     this.#copiers.wake()
+    this.#deleters.wake()
   }
 }
 

@@ -6,6 +6,7 @@ import { offsetsTopicName } from '../../../broker/group/offsets-topic.ts'
 import { PeerConnection } from '../../../broker/replica/fetcher/peer-connection.ts'
 import { errors } from '../../../protocol/errors.ts'
 import { Fetch } from '../../../protocol/messages/fetch.ts'
+import { DeleteRecords } from '../../../protocol/messages/delete-records.ts'
 import { ListOffsets } from '../../../protocol/messages/list-offsets.ts'
 import { Produce } from '../../../protocol/messages/produce.ts'
 import type { AnyApi, RequestInputOf, ResponseOf } from '../../../protocol/schema/api.ts'
@@ -386,3 +387,48 @@ t.test(
     await cluster.stopAll()
   },
 )
+
+t.test('cluster: records are deleted when no live replica has them any more', async (t) => {
+  const cluster = await SimulatedCluster.create(testSeed(28))
+  await cluster.createTopic(topic)
+  const { leader } = cluster.stateOf(topic)
+  const [follower = 0, other = 0] = [1, 2, 3].filter((nodeId) => nodeId !== leader)
+  t.equal(await append(cluster, leader, 10), 'committed')
+  const deleteTo = async (offset: number, timeoutMs: number): Promise<[number, number, number]> => {
+    const startMs = cluster.simulation.scheduler.nowMs
+    const partitions = [{ partitionIndex: 0, offset }]
+    const { topics } = await ask(cluster, leader, {
+      api: DeleteRecords,
+      version: 2,
+      request: { topics: [{ name: topic, partitions }], timeoutMs },
+    })
+    const answer = topics[0]?.partitions[0]
+    const tookMs = cluster.simulation.scheduler.nowMs - startMs
+    return [answer?.errorCode ?? -2, answer?.lowWatermark ?? -2, tookMs]
+  }
+  const [error, lowWatermark] = await deleteTo(4, 20_000)
+  t.same([error, lowWatermark], [0, 4])
+  for (const nodeId of [1, 2, 3])
+    t.equal(cluster.partition(nodeId, topic).log.logStartOffset, 4, `broker ${nodeId}`)
+
+  // One that can't be told holds the answer up until its time is over, or until it is dead.
+  cluster.simulation.network.cut(cluster.hostOf(follower), cluster.hostOf(leader))
+  const late = await deleteTo(6, 2000)
+  t.same(late.slice(0, 2), [errors.requestTimedOut.code, 4])
+  t.ok(late[2] >= 2000 && late[2] < 2300, `${late[2]} ms`)
+  const waiting = deleteTo(7, 60_000)
+  cluster.kill(follower)
+  t.same((await waiting).slice(0, 2), [0, 7])
+  cluster.simulation.network.heal()
+
+  // And one that leads no more can't say.
+  cluster.simulation.network.cut(cluster.hostOf(other), cluster.hostOf(leader))
+  const unsettled = deleteTo(8, 60_000)
+  await cluster.sleep(100)
+  const stopping = cluster.stopBroker(leader)
+  const [answered] = await unsettled
+  t.equal(answered, errors.notLeaderOrFollower.code)
+  cluster.simulation.network.heal()
+  await stopping
+  await cluster.stopAll()
+})
