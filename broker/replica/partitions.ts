@@ -206,8 +206,26 @@ export class Partitions {
     if (known !== undefined && known.topicId !== topic.id) this.#letGo(known)
     const partition = known?.topicId === topic.id ? known : this.#create(topic, index)
     if (partition === undefined) return
-    partition.apply(state)
-    this.#follow(partition, state)
+    let isApplied = false
+    this.#reportingFailure(
+      () => {
+        // Its epochs may have to be read.
+        partition.apply(state)
+        isApplied = true
+      },
+      { what: 'A partition can not be led or followed', topic: topic.name, partition: index },
+    )
+    if (isApplied) this.#follow(partition, state)
+    else this.#takeOffline(partition)
+  }
+
+  /** Until the metadata tells of it again, or the next start. */
+  #takeOffline(partition: Partition): void {
+    const { topic, topicId, index } = partition
+    const partitions = this.#byTopic.get(topic)
+    if (partitions !== undefined) partitions[index] = undefined
+    this.#letGo(partition)
+    this.#offline.add(topicId, index)
   }
 
   #create(topic: TopicImage, index: number): Partition | undefined {

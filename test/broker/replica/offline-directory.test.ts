@@ -160,3 +160,26 @@ t.test('offline directory: where nobody else can lead, it stays the leader', asy
   t.same(cluster.stateOf(topic).isr, [2])
   await cluster.stopAll()
 })
+
+t.test('offline partition: one whose epochs can not be read is alone in that', async (t) => {
+  const cluster = await SimulatedCluster.create(testSeed(65))
+  await assign(cluster, topic, [1, 2, 3])
+  await assign(cluster, 'beside', [1, 2, 3])
+  await append(cluster, 1)
+  await cluster.stopBroker(3)
+  await cluster.eventually('out', () => cluster.stateOf('beside').isr.length === 2)
+  const { disk } = cluster.envOf(3)
+  const path = `${topic}-0/leader-epoch-checkpoint`
+  disk.fail({ operation: 'read', path, code: 'EMFILE', times: 1 })
+  await cluster.startBroker(3)
+  await cluster.eventually('beside', () => cluster.stateOf('beside').isr.length === 3)
+  t.throws(() => cluster.partition(3, topic))
+  await append(cluster, 1)
+
+  // With the next news of the partition it is tried again.
+  await cluster.stopBroker(1)
+  await cluster.eventually('led by 2', () => cluster.stateOf(topic).leader === 2)
+  await inSync(cluster, 2)
+  t.equal(cluster.partition(3, topic).log.nextOffset, 6)
+  await cluster.stopAll()
+})
