@@ -104,6 +104,18 @@ export async function takeSeat(candidate: Candidate, seat: Seat): Promise<Reign 
   }
 }
 
+/** For one who took the seat and will not reign: nobody has to wait for a silence. False: somebody else holds it. */
+export async function leaveSeat(candidate: Candidate, reign: Reign): Promise<boolean> {
+  const { store, keys, nodeId, incarnation, endpoints } = candidate
+  const { epoch, fence } = reign
+  const leader = { nodeId, incarnation, epoch, offset: -1, endpoints, resigned: true }
+  const result = await store.transact(
+    [{ key: keys.epoch, revision: fence }],
+    [{ kind: 'put', key: keys.leader, value: leaderValue(leader) }],
+  )
+  return result.ok
+}
+
 export function leaderValue(leader: LeaderFields): Buffer {
   const { nodeId, incarnation, epoch, offset, endpoints, resigned } = leader
   return packValue([nodeId, incarnation, epoch, offset, endpoints, resigned])

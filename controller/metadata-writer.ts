@@ -8,12 +8,14 @@ import type { MetadataRecord } from '../protocol/metadata-records/records.ts'
 import type { MetadataListener, Validation } from './controller-link.ts'
 import {
   elect,
+  leaveSeat,
   readSeat,
   SilenceObserver,
   takeSeat,
   type Candidate,
   type LeaderFields,
   type Reign,
+  type Seat,
 } from './election.ts'
 import { foundOrFind, generationIn } from './founding.ts'
 import { clusterKeys } from './keys.ts'
@@ -96,6 +98,8 @@ export class MetadataWriter {
   #generation: number
   #observer: SilenceObserver | undefined
   #leader: LeaderFields | undefined
+  /** The last attempt to take the seat, over or not. */
+  #taking: Promise<void> | undefined
   #timer: Timer | undefined
   #resumeDelayMs = resumeDelayMsMin
   #warnedMs = -Infinity
@@ -232,6 +236,8 @@ export class MetadataWriter {
     this.#timer?.cancel()
     if (this.#options.candidacy !== undefined) await this.#log?.resign()
     this.#log?.close()
+    // One that is just taking the seat leaves it again; what it fails with is told where it began.
+    await Promise.allSettled([this.#taking])
     await this.#options.store.close()
   }
 
@@ -261,7 +267,8 @@ export class MetadataWriter {
   async #reign(reign: Reign): Promise<void> {
     const { env, store, logger, candidacy } = this.#options
     const { keys } = this.#candidate
-    await this.#checkGeneration()
+    if (!this.#isClosed()) await this.#checkGeneration()
+    if (this.#isClosed()) return void (await leaveSeat(this.#candidate, reign)) // re-check: awaited
     const loaded = await loadLog({ store, keys }, this.image, {
       applied: (records) => this.#tell(records),
       reloaded: () => this.#tellReloaded(),
@@ -285,7 +292,12 @@ export class MetadataWriter {
     const start = { type: 'epochStart', epoch: reign.epoch, controllerId: reign.nodeId } as const
     this.#applyToTip([start])
     await log.append([start])
-    if (this.#state === 'closed') return log.close() // re-check: awaited
+    // re-check: awaited
+    if (this.#isClosed()) {
+      await log.resign()
+      log.close()
+      return
+    }
     this.#log = log
     this.#resumeDelayMs = resumeDelayMsMin
     logger.info(
@@ -362,9 +374,15 @@ export class MetadataWriter {
       const nowMs = this.#options.env.clock.monotonicMs()
       const self = this.#candidate.incarnation
       if (!this.#observer.observe(seat, { nowMs, self })) return
-      const reign = await takeSeat(this.#candidate, seat)
-      if (reign !== undefined && !this.#isClosed()) await this.#reign(reign)
+      const taking = this.#take(seat)
+      this.#taking = taking
+      await taking
     })
+  }
+
+  async #take(seat: Seat): Promise<void> {
+    const reign = await takeSeat(this.#candidate, seat)
+    if (reign !== undefined) await this.#reign(reign)
   }
 
   /** A new reign, unless somebody else has begun one. Never rejects. */

@@ -36,9 +36,18 @@ function write(writer: MetadataWriter, record: MetadataRecord): Promise<{ readon
 class Path extends MemoryStore {
   readonly #inner: MemoryStore
   cut = false
+  #held: { transactions: number; reads: number; until: Promise<void> } | undefined
   constructor(inner: MemoryStore) {
     super()
     this.#inner = inner
+  }
+  /** Answers late: the transaction that takes the seat, the read after it, or the one that begins the reign. */
+  hold(what: 'take' | 'load' | 'begin', until: Promise<void>): void {
+    const [transactions, reads] = { take: [1, 0], load: [0, 1], begin: [2, 0] }[what] as [
+      number,
+      number,
+    ]
+    this.#held = { transactions, reads, until }
   }
   override async get(...request: Parameters<MemoryStore['get']>) {
     if (this.cut) throw new StoreError('cut', { code: 'UNREACHABLE' })
@@ -46,6 +55,7 @@ class Path extends MemoryStore {
   }
   override async range(...request: Parameters<MemoryStore['range']>) {
     if (this.cut) throw new StoreError('cut', { code: 'UNREACHABLE' })
+    if (this.#held !== undefined && --this.#held.reads === 0) await this.#held.until
     return this.#inner.range(...request)
   }
   override async transact(...request: Parameters<MemoryStore['transact']>) {
@@ -53,7 +63,9 @@ class Path extends MemoryStore {
       const { AmbiguousError } = await import('../../controller/store/metadata-store.ts')
       throw new AmbiguousError('cut')
     }
-    return this.#inner.transact(...request)
+    const result = await this.#inner.transact(...request)
+    if (this.#held !== undefined && --this.#held.transactions === 0) await this.#held.until
+    return result
   }
 }
 
@@ -84,6 +96,27 @@ t.test('candidacy: one that left is followed within a poll', async (t) => {
   t.equal(second.state, 'reigning')
   t.ok(second.image.features.has('last'))
   t.match(second.leader, { nodeId: 2 })
+})
+
+t.test('candidacy: one that is stopped while it takes the seat leaves it', async (t) => {
+  for (const request of ['take', 'load', 'begin'] as const) {
+    const env = manualEnv(1)
+    const store = new MemoryStore()
+    const path = new Path(store)
+    const first = await open(env, store, { nodeId: 1 })
+    const second = await open(env, path, { nodeId: 2 })
+    let release = (): void => undefined
+    path.hold(request, new Promise((resolve) => (release = resolve)))
+    await first.close()
+    await env.advance(500)
+    t.equal(second.state, 'standby', `it is held up: ${request}`)
+    const closing = second.close()
+    release()
+    await closing
+    const third = await open(env, store, { nodeId: 3 })
+    t.equal(third.state, 'reigning', `nobody waits for a silence: ${request}`)
+    await third.close()
+  }
 })
 
 t.test('candidacy: one that is silent is followed after the silence', async (t) => {
