@@ -26,14 +26,17 @@ export async function decommission(idText: string, options: DecommissionOptions)
   brokerOf(await client.state(), brokerId)
   await confirmed(`Take broker ${brokerId} out of the cluster for good?`, options.yes)
   await empty(client, brokerId, leftMs)
-  await stopBroker(brokerId, options)
+  const isOurs = stopBroker(brokerId, options)
   await waitUntil({
     what: `broker ${brokerId} to stop`,
     limitMs: leftMs(),
     look: () => client.state(),
     isDone: (state) => !isAlive(state, brokerId),
     progress: new Progress(),
-    text: () => `Stop broker ${brokerId} now: it holds nothing any more, and does not serve again`,
+    text: () =>
+      isOurs
+        ? `Broker ${brokerId} stops`
+        : `Stop broker ${brokerId} now: it holds nothing any more`,
   })
   await client.unregister(brokerId)
   if (options.output === 'json')
@@ -86,16 +89,17 @@ function isAlive({ brokers }: ClusterState, brokerId: number): boolean {
   return brokers.some(({ id, isAlive: alive }) => id === brokerId && alive)
 }
 
-/** One of a `cluster start` is told to stop, and not started again; others are for their owner to stop. */
-async function stopBroker(brokerId: number, { dataDir }: ClusterOptions): Promise<void> {
-  if (dataDir === undefined) return
+/** One of a `cluster start` is told to stop, and not started again; others are for their owner to stop (false). */
+function stopBroker(brokerId: number, { dataDir }: ClusterOptions): boolean {
+  if (dataDir === undefined) return false
   const directory = new ClusterDirectory(dataDir)
   const layout = directory.layout()
   const running = directory.processes()?.brokers.find(({ id }) => id === brokerId)
-  if (layout === undefined || running === undefined) return
+  if (layout === undefined || running === undefined) return false
   directory.saveLayout({
     ...layout,
     brokers: layout.brokers.filter(({ id }) => id !== brokerId),
   })
   if (running.processId !== undefined) process.kill(running.processId, 'SIGTERM')
+  return true
 }

@@ -10,7 +10,7 @@ import {
   type PartitionState,
 } from './cluster-client.ts'
 import { planDrain } from './placement-plan.ts'
-import { duration, Progress, waitUntil } from './progress.ts'
+import { counted, duration, Progress, waitUntil } from './progress.ts'
 import { applyPlan, brokerOf } from './reassign.ts'
 
 export interface DrainOptions extends ClusterOptions {
@@ -35,7 +35,7 @@ export async function drain(idText: string, options: DrainOptions): Promise<void
   if (kept.length === 0) return
   throw new CliError({
     code: 'NOT_DRAINED',
-    message: `Broker ${brokerId} has the only replica of ${kept.length} partitions, and goes on leading them`,
+    message: `Broker ${brokerId} has the only replica of ${counted(kept.length, 'partition')}, and goes on leading them`,
     fix: 'give their topics more replicas: "millrace cluster reassign --plan --replicas N"',
     exitCode: exitCodes.partial,
   })
@@ -53,7 +53,8 @@ function handOver(client: ClusterClient, brokerId: number, limitMs: number): Pro
     },
     isDone: (state) => movable(state, brokerId).length === 0,
     progress: new Progress(),
-    text: (state) => `broker ${brokerId} still leads ${movable(state, brokerId).length} partitions`,
+    text: (state) =>
+      `broker ${brokerId} still leads ${counted(movable(state, brokerId).length, 'partition')}`,
   })
 }
 

@@ -7,7 +7,7 @@ import {
   type ClusterState,
   type PartitionState,
 } from './cluster-client.ts'
-import { duration, Progress, waitUntil } from './progress.ts'
+import { counted, duration, Progress, waitUntil } from './progress.ts'
 
 export interface HealthOptions extends ClusterOptions {
   readonly wait?: string
@@ -38,7 +38,7 @@ export function healthText(health: Health): string {
   const { offline, underReplicated, awayIds } = health
   const away = awayIds.length === 0 ? '' : `, brokers away: ${awayIds.join(', ')}`
   if (isHealthy(health)) return `every partition has its leader and all replicas in sync${away}`
-  return `${offline.length} partitions without a leader, ${underReplicated.length} under-replicated${away}`
+  return `${counted(offline.length, 'partition')} without a leader, ${underReplicated.length} under-replicated${away}`
 }
 
 /** Ends with 0 when the cluster is healthy; `--wait` gives it time to become so. */

@@ -1,4 +1,5 @@
-import type { DiskLock } from '../../base/env.ts'
+import { StorageError, type DiskLock } from '../../base/env.ts'
+import { CliError } from '../errors.ts'
 import type { ClusterDirectory } from './cluster-directory.ts'
 import { controllerId, type ClusterLayout } from './layout.ts'
 import { SupervisedProcess, type ReadyLine } from './supervised-process.ts'
@@ -158,7 +159,7 @@ export class LocalCluster {
 
   /** A broker that was decommissioned is not in the file any more. */
   #belongs(id: number): boolean {
-    const brokers = this.#options.directory.layout()?.brokers
+    const brokers = this.#attempt(() => this.#options.directory.layout())?.brokers
     return brokers === undefined || brokers.some((broker) => broker.id === id)
   }
 
@@ -173,13 +174,25 @@ export class LocalCluster {
 
   #saveProcesses(): void {
     if (this.#stopping !== undefined) return
-    this.#options.directory.saveProcesses({
+    const processes = {
       supervisor: process.pid,
       controller: this.#controller.process.processId,
-      brokers: this.#brokers.map(({ id, process: { processId, isReady } }) => {
-        return { id, processId, isReady }
-      }),
-    })
+      brokers: this.#brokers
+        .map(({ id, process: { processId, isReady } }) => ({ id, processId, isReady }))
+        .filter(({ id, processId }) => processId !== undefined || this.#belongs(id)),
+    }
+    this.#attempt(() => this.#options.directory.saveProcesses(processes))
+  }
+
+  /** A full disk, or a file that somebody has broken, is told and ends no broker. */
+  #attempt<T>(work: () => T): T | undefined {
+    try {
+      return work()
+    } catch (error) {
+      if (!(error instanceof StorageError) && !(error instanceof CliError)) throw error
+      this.#options.say(error.message)
+      return undefined
+    }
   }
 }
 

@@ -13,6 +13,11 @@ export function duration(name: string, text: string): number {
   throw CliError.usage(`${name} must be a time like 30s, 5m or 500ms, not "${text}"`)
 }
 
+/** "1 partition", "2 partitions". */
+export function counted(count: number, what: string): string {
+  return `${count} ${what}${count === 1 ? '' : 's'}`
+}
+
 /** News for a person, on standard error. What was said last is not said again. */
 export class Progress {
   #last = ''

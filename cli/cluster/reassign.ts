@@ -14,7 +14,7 @@ import {
 } from './cluster-client.ts'
 import { planPlacement } from './placement-plan.ts'
 import { planText, readPlan } from './plan-file.ts'
-import { duration, Progress, waitUntil } from './progress.ts'
+import { counted, duration, Progress, waitUntil } from './progress.ts'
 import { size } from './status.ts'
 
 export interface ReassignOptions extends ClusterOptions {
@@ -35,7 +35,10 @@ export async function reassign(options: ReassignOptions): Promise<void> {
     throw CliError.usage('--plan, --apply and --cancel exclude each other')
   const limitMs = duration('--wait', options.wait)
   await using client = await ClusterClient.open(options)
-  if (plan === true) return printPlan(client, options)
+  if (plan === true) {
+    await printPlan(client, options)
+    return
+  }
   if (apply !== undefined) await applyPlan(client, readPlan(apply))
   else if (cancel === true) await cancelAll(client)
   if (watch === true) await watchReassignments(client, limitMs)
@@ -64,7 +67,7 @@ async function printPlan(client: ClusterClient, options: ReassignOptions): Promi
   })
   await writeOut(process.stdout, planText(moves))
   process.stderr.write(
-    `${moves.length} of ${state.partitions.length} partitions would change: --apply FILE does it\n`,
+    `${moves.length} of ${counted(state.partitions.length, 'partition')} would change: --apply FILE does it\n`,
   )
 }
 
@@ -93,7 +96,7 @@ export function brokerOf({ brokers }: Pick<ClusterState, 'brokers'>, id: number)
 export async function applyPlan(client: ClusterClient, moves: readonly Move[]): Promise<void> {
   const refused = await client.reassign(moves)
   throwRefused(refused, { all: moves.length })
-  process.stderr.write(`${moves.length} partitions are told where to be\n`)
+  process.stderr.write(`${counted(moves.length, 'partition')} told where to be\n`)
 }
 
 async function cancelAll(client: ClusterClient): Promise<void> {
@@ -101,7 +104,7 @@ async function cancelAll(client: ClusterClient): Promise<void> {
   const moves = current.map(({ topic, index }) => ({ topic, index, replicas: null }))
   const refused = await client.reassign(moves)
   throwRefused(refused, { all: moves.length })
-  process.stderr.write(`${moves.length} partitions stay where they were\n`)
+  process.stderr.write(`${counted(moves.length, 'move')} cancelled\n`)
 }
 
 export function throwRefused(refused: readonly Refused[], { all }: { readonly all: number }): void {
@@ -130,7 +133,7 @@ export async function watchReassignments(client: ClusterClient, limitMs: number)
     isDone: ({ reassignments }) => reassignments.length === 0,
     progress: new Progress(),
     text: ({ reassignments, copiedBytes, allBytes }) =>
-      `${reassignments.length} partitions on the move, ${size(copiedBytes)} of ${size(allBytes)} copied`,
+      `${counted(reassignments.length, 'partition')} on the move, ${size(copiedBytes)} of ${size(allBytes)} copied`,
   })
 }
 

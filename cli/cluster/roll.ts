@@ -5,7 +5,7 @@ import { formatJson, writeOut } from '../output.ts'
 import { ClusterClient } from './cluster-client.ts'
 import { ClusterDirectory, type BrokerProcess } from './cluster-directory.ts'
 import { waitForHealth } from './health.ts'
-import { duration, Progress, waitUntil } from './progress.ts'
+import { counted, duration, Progress, waitUntil } from './progress.ts'
 
 export interface RollOptions extends GlobalOptions {
   readonly dataDir: string
@@ -64,7 +64,9 @@ function warnOfSingles(
 ): void {
   const count = partitions.filter(({ replicas }) => replicas.length === 1).length
   if (count > 0)
-    progress.say(`${count} partitions have one replica: they are away while its broker restarts`)
+    progress.say(
+      `${counted(count, 'partition')} with one replica only: away while its broker restarts`,
+    )
 }
 
 function processOf(directory: ClusterDirectory, id: number): BrokerProcess {

@@ -17,6 +17,8 @@ interface Topic {
   readonly partitions: readonly { readonly in_sync_replicas: readonly number[] }[]
 }
 
+// Processes start slowly where others run at the same time.
+t.setTimeout(240_000)
 const directory = t.testdir()
 
 const processesOf = (): Processes =>
