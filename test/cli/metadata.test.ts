@@ -4,10 +4,8 @@ import t from 'tap'
 import { runCommand, startCommand } from './command.ts'
 
 async function startBroker(data: string) {
-  const broker = startCommand([
-    ...['start', '--data-dir', data, '--listener', '127.0.0.1:0', '--ready-json'],
-    ...['--log-level', 'error'],
-  ])
+  const flags = ['--listener', '127.0.0.1:0', '--ready-json', '--log-level', 'error']
+  const broker = startCommand(['start', '--data-dir', data, ...flags])
   const ready = JSON.parse(await broker.firstLine('stdout')) as { listeners: string[] }
   return { ...broker, address: ready.listeners[0] ?? '' }
 }
