@@ -26,7 +26,7 @@ import type {
   UpdateFeaturesRequest,
   Validation,
 } from './controller-link.ts'
-import { planElections } from './elect-leaders.ts'
+import { electLeaders } from './elect-leaders.ts'
 import { planFeatureUpdates } from './features.ts'
 import { LeaderBalance, planBalance, planUncleanElections } from './leader-balance.ts'
 import { MetadataWriter, type MetadataWriterOptions, type WriterState } from './metadata-writer.ts'
@@ -181,10 +181,14 @@ export class Controller implements ControllerLink {
     return committed.ok ? { ok: true, results: answer } : committed
   }
 
-  async electLeaders(request: ElectLeadersRequest): Promise<Outcome<ElectedLeaders>> {
-    const { records, answer } = planElections(this.#partitionPlanner(), request)
-    const committed = await this.#writer.commitParts(records)
-    return committed.ok ? { ok: true, ...answer } : committed
+  electLeaders(request: ElectLeadersRequest): Promise<Outcome<ElectedLeaders>> {
+    return electLeaders(
+      {
+        planner: () => this.#partitionPlanner(),
+        commit: (records) => this.#writer.commitParts(records),
+      },
+      request,
+    )
   }
 
   alterReassignments(
