@@ -117,7 +117,7 @@ export class ClusterControl {
       return { ok: true, ...answer }
     }
     if (moves) this.#logState(brokerId, state)
-    else
+    else if (records.length > 0)
       logger.warn(
         { brokerId },
         'A broker has replicas that it can not serve; others go on without them',

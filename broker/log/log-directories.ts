@@ -83,7 +83,12 @@ export class LogDirectories {
 
   /** What the last incarnation was given, if it stopped cleanly in all directories; else -1. */
   get previousBrokerEpoch(): number {
-    const epochs = new Set(this.#directories.map((directory) => directory.previousBrokerEpoch))
+    // What one holds that could not be opened, nobody knows.
+    const epochs = new Set(
+      this.#directories.map(({ error, previousBrokerEpoch }) =>
+        error === undefined ? previousBrokerEpoch : undefined,
+      ),
+    )
     const [epoch] = epochs
     return epochs.size === 1 && epoch !== undefined ? epoch : unknownEpoch
   }

@@ -49,6 +49,12 @@ interface Source {
 }
 
 const nobody = -1
+/** After which a follower may no longer have a claim to be waited for. */
+const brokerRecords: ReadonlySet<string> = new Set([
+  'registerBroker',
+  'brokerChange',
+  'unregisterBroker',
+])
 
 /**
  * The partitions that are on this broker, led and followed, kept equal to the cluster's metadata.
@@ -149,7 +155,7 @@ export class Partitions {
     const { image } = this.#options
     let changesBrokers = false
     for (const record of records) {
-      changesBrokers ||= record.type === 'brokerChange' || record.type === 'unregisterBroker'
+      changesBrokers ||= brokerRecords.has(record.type)
       if (record.type === 'removeTopic') this.#removeTopic(record.id)
       else if (record.type === 'partition' || record.type === 'partitionChange') {
         const topic = image.topicsById.get(record.topicId)

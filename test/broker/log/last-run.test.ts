@@ -1,6 +1,7 @@
 import t from 'tap'
 import { createSimulatedEnv, type SimulatedEnv } from '../../../base/simulated/simulated-env.ts'
 import { claimOf, writeLastRun, type Claim } from '../../../broker/log/last-run.ts'
+import { append, machine, open, topicId } from './log-support.ts'
 
 const bootIdPath = '/proc/sys/kernel/random/boot_id'
 const lost: Claim = { previousEpoch: -1, stoppedCleanly: false }
@@ -58,3 +59,16 @@ t.test(
     t.same(claim(env, 7), lost)
   },
 )
+
+t.test('clean stop: a directory that can not be opened leaves nothing proved', async (t) => {
+  const m = machine()
+  const directories = ['/one', '/two']
+  const logs = await open(m, { directories })
+  logs.brokerEpoch = 7
+  append(logs.create('topic', topicId, 0), ['a'])
+  await m.simulation.until(logs.close())
+  m.env.disk.fail({ operation: 'list', path: '/two', code: 'EIO', times: 1 })
+  const again = await open(m, { directories })
+  t.equal(again.previousBrokerEpoch, -1)
+  await m.simulation.until(again.close())
+})
