@@ -27,6 +27,12 @@ const throttleCheckMs = 500
 /** Others get their turn when the answers of so long were appended. */
 const sliceMs = 10
 
+/** Between complaints of a leader that stays away. */
+const warnEveryMs = 60_000
+const stillUnreachable =
+  'A leader can still not be reached, so nothing is copied from it. If that broker runs, mend the network, or ' +
+  'correct its advertised.listeners: other brokers dial what that says of inter.broker.listener.name'
+
 const nothing = Buffer.alloc(0)
 
 /**
@@ -49,6 +55,7 @@ export class LeaderFetcher {
   #connection: PeerConnection | undefined
   /** Connections in a row that could not be made or broke, and requests that were refused. */
   #leaderFailures = 0
+  #warnedMs = -Infinity
   #closed = false
   #wake: () => void = () => undefined
   /** Set while the leader may be waiting for data. */
@@ -146,22 +153,32 @@ export class LeaderFetcher {
       return connection
     } catch (error) {
       if (!isPeerFailure(error)) throw error
-      await this.#connectionFailed(error)
+      await this.#connectionFailed(error, address)
       return undefined
     }
   }
 
-  async #connectionFailed(error: Error): Promise<void> {
+  /** `address`: where it did not answer. */
+  async #connectionFailed(error: Error, address?: { host: string; port: number }): Promise<void> {
     this.#connection?.close()
     this.#connection = undefined
     if (this.#closed) return
     this.#leaderFailures += 1
-    if (this.#leaderFailures === 1)
-      this.#options.logger.warn(
-        { err: error, leader: this.leaderId, partitions: this.#follows.size },
-        'A leader can not be reached; trying on',
-      )
+    this.#warnOfFailure(error, address)
     await this.#pause(backoffMs(this.#options, this.#leaderFailures))
+  }
+
+  /** At once, and once a minute as long as it lasts: the address may be wrong. */
+  #warnOfFailure(error: Error, address: { host: string; port: number } | undefined): void {
+    const { env, logger } = this.#options
+    const nowMs = env.clock.monotonicMs()
+    if (this.#leaderFailures > 1 && nowMs - this.#warnedMs < warnEveryMs) return
+    this.#warnedMs = nowMs
+    const place = address === undefined ? {} : { host: address.host, port: address.port }
+    logger.warn(
+      { err: error, leader: this.leaderId, ...place, partitions: this.#follows.size },
+      this.#leaderFailures === 1 ? 'A leader can not be reached; trying on' : stillUnreachable,
+    )
   }
 
   async #fetch(connection: PeerConnection): Promise<void> {
