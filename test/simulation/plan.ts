@@ -68,8 +68,8 @@ export function planOf(seed: number): Plan {
     partitionCount: pick([1, 2, 3]),
     writerCount: pick([1, 2]),
     inFlightMax: pick([1, 2, 5]),
-    writePauseMsMax: pick([60, 250, 1000]),
-    harmMs: pick([8000, 15_000, 25_000]),
+    writePauseMsMax: pick([100, 300, 1000]),
+    harmMs: pick([5000, 10_000, 20_000]),
     harmEveryMs: pick([200, 600, 2000]),
     faults: chosen.length === 0 ? ['kill'] : chosen,
     properties: {
