@@ -67,6 +67,21 @@ const refusals: [title: string, sets: Record<string, string>, message: RegExp][]
   ['an advertised stranger', { 'advertised.listeners': 'B://x:1' }, /B, which is not in listeners/],
   ['retention of nothing', { 'log.retention.hours': '0' }, /log\.retention\.hours .* or -1/],
   ['no directory', { 'log.dirs': '' }, /log\.dirs is empty/],
+  [
+    'a controller without a place of its own on etcd',
+    { 'metadata.store': 'etcd://localhost:2379' },
+    /controllers of their own: set process\.roles=controller .*start brokers beside it/,
+  ],
+  [
+    'a broker without controllers',
+    { 'process.roles': 'broker' },
+    /name the controllers with controller\.quorum\.bootstrap\.servers/,
+  ],
+  [
+    'a controller that nobody can reach',
+    { 'process.roles': 'controller' },
+    /tell where brokers reach it with controller\.listener/,
+  ],
 ]
 for (const [title, sets, message] of refusals) {
   t.test(`config: ${title} is refused, and the message tells what to do`, async (t) => {
