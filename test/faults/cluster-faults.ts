@@ -1,7 +1,9 @@
 /** What is done to the processes of a cluster: each fault strikes, lasts, and is over when its promise is. */
+import { spawn } from 'node:child_process'
+
 import { controllerId } from '../clients/cluster-process.ts'
 import type { ClusterNode, ClusterProcess } from '../clients/cluster-process.ts'
-import { pause } from '../clients/processes.ts'
+import { exitOf, pause } from '../clients/processes.ts'
 import type { Random } from '../clients/random.ts'
 import type { ClusterDisks } from './cluster-disks.ts'
 import type { ClusterNetwork } from './cluster-network.ts'
@@ -148,6 +150,20 @@ async function diskFull({ cluster, random, disks }: Stage): Promise<StruckFault>
   return struck(`disk of ${node.id} full for ${forMs} ms`)
 }
 
+/** A broker's disk can't sync any more, until the broker has been started anew: it must not say that it has synced. */
+async function syncFails({ cluster, random }: Stage): Promise<StruckFault> {
+  const node = random.pick(cluster.brokers)
+  const injected = ['-e', 'trace=fdatasync', '-e', 'inject=fdatasync:error=EIO']
+  const args = ['-f', '-qq', '-o', '/dev/null', ...injected, '-p', `${node.processId}`]
+  const tracer = spawn('strace', args, { stdio: 'ignore' })
+  await pause(stopMsMin + random.below(4000))
+  await node.kill()
+  await exitOf(tracer)
+  const count = node.errorOutput().split('EIO').length - 1
+  await node.start()
+  return struck(`fdatasync of ${node.id} fails with EIO, which it says ${count} times`)
+}
+
 /** What `cluster.js` can be asked for. Those of `mixed` are drawn one by one. */
 export const faults = {
   kill: [kill],
@@ -157,6 +173,7 @@ export const faults = {
   power: [power],
   'power-all': [power, powerOfAll],
   full: [diskFull],
+  eio: [syncFails],
   mixed: [kill, killInTurn, killSeveral, stop, cut, power, diskFull],
 } as const satisfies Record<string, readonly Fault[]>
 
@@ -172,4 +189,9 @@ export function needsNetwork(name: FaultName): boolean {
 
 export function needsDisks(name: FaultName): boolean {
   return name.startsWith('power') || name === 'full' || name === 'mixed'
+}
+
+/** Faults that spare only what was synced, or that nobody notices who does not sync. */
+export function needsSync(name: FaultName): boolean {
+  return name === 'power-all' || name === 'eio'
 }

@@ -1,7 +1,7 @@
 /**
  * A cluster of real processes under faults: `node cluster.js FAULT [COUNT] [SECONDS]`.
  *
- * FAULT is kill, crash (several at once), stop, cut, power, power-all, full or mixed; it ends after COUNT faults (default
+ * FAULT is kill, crash (several at once), stop, cut, power, power-all, full, eio or mixed; it ends after COUNT faults (default
  * 5) or SECONDS. SEED=n explores; FLUSH=ack or os; VERBOSE=1 tells of every fault; KEEP=1 leaves folders behind.
  * Exit code 1 when anything acknowledged was lost, doubled, reordered or changed, replicas differ, or a partition
  * took no records for too long. All but kill, crash and stop need root.
@@ -14,7 +14,7 @@ import type { NodePlace } from '../clients/cluster-process.ts'
 import { temporaryDirectory } from '../clients/places.ts'
 import { Random } from '../clients/random.ts'
 import { ClusterDisks } from './cluster-disks.ts'
-import { faults, isFaultName, needsDisks, needsNetwork } from './cluster-faults.ts'
+import { faults, isFaultName, needsDisks, needsNetwork, needsSync } from './cluster-faults.ts'
 import type { FaultName } from './cluster-faults.ts'
 import { offsetsPartitionCount } from './cluster-group.ts'
 import { ClusterNetwork } from './cluster-network.ts'
@@ -45,8 +45,7 @@ async function run(fault: FaultName): Promise<ClusterReport> {
     dataDirectory: disks?.dataDirectory(id) ?? join(folder.path, `node-${id}`),
     prefix: [...(network?.prefixOf(id) ?? []), ...(disks?.prefixOf(id) ?? [])],
   })
-  // A power cut of everybody spares only what was synced.
-  const flushPolicy = process.env['FLUSH'] ?? (fault === 'power-all' ? 'ack' : 'os')
+  const flushPolicy = process.env['FLUSH'] ?? (needsSync(fault) ? 'ack' : 'os')
   const properties = {
     'flush.policy': flushPolicy,
     'offsets.topic.num.partitions': `${offsetsPartitionCount}`,
