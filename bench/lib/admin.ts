@@ -14,15 +14,30 @@ interface Address {
 const topicResource = 2
 const setOperation = 0
 
-/** Creates a topic with one replica; gives its id. */
-export async function createTopic(
-  address: Address,
-  topic: { name: string; partitions: number; configs?: Record<string, string> },
-): Promise<string> {
+export interface WantedTopic {
+  readonly name: string
+  readonly partitions: number
+  /** Of each partition; absent: 1. */
+  readonly replicas?: number
+  /** The brokers of every partition, the leader first, instead of a choice of the controller. */
+  readonly brokerIds?: readonly number[]
+  readonly configs?: Readonly<Record<string, string>>
+}
+
+/** Gives the id of the topic. */
+export async function createTopic(address: Address, topic: WantedTopic): Promise<string> {
   const configs = Object.entries(topic.configs ?? {}).map(([name, value]) => ({ name, value }))
-  const numPartitions = topic.partitions
+  const { name, partitions, replicas = 1, brokerIds } = topic
+  const assignments =
+    brokerIds === undefined
+      ? []
+      : Array.from({ length: partitions }, (_, partitionIndex) => ({ partitionIndex, brokerIds }))
+  const counts =
+    brokerIds === undefined
+      ? { numPartitions: partitions, replicationFactor: replicas }
+      : { numPartitions: -1, replicationFactor: -1 }
   const response = await send(address, CreateTopics, 7, {
-    topics: [{ name: topic.name, numPartitions, replicationFactor: 1, assignments: [], configs }],
+    topics: [{ name, ...counts, assignments, configs }],
     timeoutMs: 120_000,
     validateOnly: false,
   })
@@ -50,7 +65,8 @@ export async function setTopicConfig(
   }
 }
 
-async function send<A extends AnyApi>(
+/** One request on a connection of its own. */
+export async function send<A extends AnyApi>(
   address: Address,
   api: A,
   version: number,

@@ -4,7 +4,8 @@ import { existsSync } from 'node:fs'
 import { createInterface } from 'node:readline'
 import { fileURLToPath } from 'node:url'
 
-export interface BrokerProcess {
+/** A `millrace start` that is ready. */
+export interface NodeProcess {
   readonly child: ChildProcess
   readonly processId: number
   readonly host: string
@@ -12,26 +13,26 @@ export interface BrokerProcess {
   /** From the start of the process to the line that says ready, seen from here. */
   readonly readyMs: number
   stop(): Promise<void>
+  /** kill -9; resolves when it is gone. */
+  kill(): Promise<void>
 }
 
+export type BrokerProcess = NodeProcess
+
 /** Starts `millrace start` on a free port and waits until it is ready. */
-export async function startBroker(
+export function startBroker(
   dataFolder: string,
   properties: Record<string, string | number> = {},
 ): Promise<BrokerProcess> {
-  const sets = Object.entries(properties).flatMap(([key, value]) => ['--set', `${key}=${value}`])
-  const command = [
-    'start',
-    '--ready-json',
-    '--data-dir',
-    dataFolder,
-    '--listener',
-    '127.0.0.1:0',
-    '--log-level',
-    'warn',
-  ]
+  const place = ['--data-dir', dataFolder, '--listener', '127.0.0.1:0']
+  return startNode([...place, ...setFlags(properties)])
+}
+
+/** Starts `millrace start` in any role and waits until it is ready. */
+export async function startNode(flags: readonly string[]): Promise<NodeProcess> {
+  const command = ['start', '--ready-json', '--log-level', 'warn', ...flags]
   const startMs = performance.now()
-  const child = spawn(process.execPath, [...profileFlags(), program(), ...command, ...sets], {
+  const child = spawn(process.execPath, [...profileFlags(), program(), ...command], {
     stdio: ['ignore', 'pipe', 'pipe'],
   })
   let errors = ''
@@ -39,31 +40,44 @@ export async function startBroker(
     .setEncoding('utf8')
     .on('data', (text: string) => (errors = (errors + text).slice(-10_000)))
   const exited = once(child, 'exit')
-  const ready = readyLine(child)
-  const line = await Promise.race([ready, exited.then(() => undefined)])
-  if (line === undefined) throw new Error(`The broker ended before it was ready:\n${errors}`)
+  const address = await Promise.race([readyAddress(child), exited.then(() => undefined)])
+  if (address === undefined) throw new Error(`The process ended before it was ready:\n${errors}`)
   const readyMs = performance.now() - startMs
-  const address = /^(.*):(\d+)$/.exec(line.listeners[0] ?? '') ?? []
+  const [, host = '', port] = /^(.*):(\d+)$/.exec(address) ?? []
   return {
     child,
     processId: child.pid ?? -1,
-    host: address[1] ?? '',
-    port: Number(address[2]),
+    host,
+    port: Number(port),
     readyMs,
     stop: async () => {
       child.kill('SIGTERM')
       const [code] = (await exited) as [number | null]
-      if (code !== 0) throw new Error(`The broker stopped with ${code}:\n${errors}`)
+      if (code !== 0) throw new Error(`The process stopped with ${code}:\n${errors}`)
+    },
+    kill: async () => {
+      child.kill('SIGKILL')
+      await exited
     },
   }
 }
 
-async function readyLine(child: ChildProcess): Promise<{ listeners: string[] } | undefined> {
+export function setFlags(properties: Readonly<Record<string, string | number>>): string[] {
+  return Object.entries(properties).flatMap(([key, value]) => ['--set', `${key}=${value}`])
+}
+
+interface ReadyLine {
+  readonly event: string
+  readonly listeners?: readonly string[]
+  readonly controllerListener?: string
+}
+
+/** Where it serves clients, or brokers if it is a controller only. */
+async function readyAddress(child: ChildProcess): Promise<string | undefined> {
   if (child.stdout === null) return undefined
   for await (const line of createInterface(child.stdout)) {
-    const event: unknown = JSON.parse(line)
-    if (typeof event === 'object' && event !== null && 'listeners' in event)
-      return event as { listeners: string[] }
+    const { event, listeners, controllerListener } = JSON.parse(line) as ReadyLine
+    if (event === 'ready') return listeners?.[0] ?? controllerListener
   }
   return undefined
 }

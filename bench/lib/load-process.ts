@@ -1,4 +1,5 @@
 // The load generator: one connection, no work per request but the write of a prebuilt frame and a count of bytes.
+import * as fs from 'node:fs'
 import * as net from 'node:net'
 import { decodeResponse } from '../../protocol/headers.ts'
 import { Fetch } from '../../protocol/messages/fetch.ts'
@@ -91,52 +92,122 @@ function checkProduced(frame: Buffer, version: number): void {
   }
 }
 
+/** When requests were due, in their order, and how long their answers took. */
+class Latencies {
+  readonly values: Float64Array
+  readonly #dueMs: Float64Array
+  #answered = 0
+
+  constructor(count: number) {
+    this.values = new Float64Array(count)
+    this.#dueMs = new Float64Array(count)
+  }
+
+  sent(index: number, dueMs: number): void {
+    this.#dueMs[index] = dueMs
+  }
+
+  answeredUpTo(count: number): void {
+    const nowMs = performance.now()
+    while (this.#answered < count) {
+      this.values[this.#answered] = nowMs - (this.#dueMs[this.#answered] ?? nowMs)
+      this.#answered += 1
+    }
+  }
+}
+
+/** One sample: a connection, and so many requests on it. */
+class Run {
+  readonly #request: LoadRequest
+  readonly #frames: readonly Buffer[]
+  readonly #answers: Answers
+  readonly #latencies: Latencies
+  readonly #sink: number | undefined
+  readonly #resolve: (result: LoadResult) => void
+  readonly #socket: net.Socket
+  #sent = 0
+  #startMs = 0
+  #waits = false
+
+  constructor(
+    request: LoadRequest,
+    resolve: (result: LoadResult) => void,
+    reject: (error: unknown) => void,
+  ) {
+    this.#request = request
+    this.#frames = request.frames.map((frame) =>
+      Buffer.from(frame.buffer, frame.byteOffset, frame.byteLength),
+    )
+    this.#answers = new Answers(checker(request.check))
+    this.#latencies = new Latencies(request.count)
+    this.#sink = request.sink === undefined ? undefined : fs.openSync(request.sink, 'w')
+    this.#resolve = resolve
+    const { host, port } = request
+    const onread = { buffer: readBuffer, callback: (bytes: number) => this.#receive(bytes) }
+    this.#socket = net.connect({ host, port, noDelay: true, onread })
+    this.#socket.once('connect', () => this.#start())
+    this.#socket.once('error', reject)
+    this.#socket.once('close', () => reject(new Error('The server closed the connection')))
+  }
+
+  #start(): void {
+    this.#startMs = performance.now()
+    this.#send()
+  }
+
+  #send(): void {
+    const { count, depth, everyMs } = this.#request
+    const nowMs = performance.now()
+    this.#socket.cork()
+    while (this.#sent < count && this.#sent - this.#answers.count < depth) {
+      const dueMs = everyMs === undefined ? nowMs : this.#startMs + this.#sent * everyMs
+      if (dueMs > nowMs) {
+        this.#wakeIn(dueMs - nowMs)
+        break
+      }
+      this.#latencies.sent(this.#sent, dueMs)
+      this.#socket.write(this.#frames[this.#sent++ % this.#frames.length] ?? '')
+    }
+    this.#socket.uncork()
+  }
+
+  #wakeIn(ms: number): void {
+    if (this.#waits) return
+    this.#waits = true
+    setTimeout(() => {
+      this.#waits = false
+      this.#send()
+    }, ms)
+  }
+
+  #receive(bytes: number): boolean {
+    const chunk = readBuffer.subarray(0, bytes)
+    if (this.#sink !== undefined) fs.writeSync(this.#sink, chunk)
+    try {
+      this.#answers.take(chunk)
+    } catch (error) {
+      this.#socket.destroy(error instanceof Error ? error : new Error(String(error)))
+      return false
+    }
+    this.#latencies.answeredUpTo(this.#answers.count)
+    if (this.#answers.count < this.#request.count) this.#send()
+    else this.#finish()
+    return true
+  }
+
+  #finish(): void {
+    const elapsedMs = performance.now() - this.#startMs
+    this.#socket.removeAllListeners('close')
+    this.#socket.destroy()
+    if (this.#sink !== undefined) fs.closeSync(this.#sink)
+    const { receivedBytes, checkedCount } = this.#answers
+    const latenciesMs = this.#latencies.values
+    this.#resolve({ elapsedMs, receivedBytes, checkedCount, latenciesMs })
+  }
+}
+
 function run(request: LoadRequest): Promise<LoadResult> {
-  const { host, port, count, depth } = request
-  const frames = request.frames.map((frame) =>
-    Buffer.from(frame.buffer, frame.byteOffset, frame.byteLength),
-  )
-  return new Promise((resolve, reject) => {
-    const answers = new Answers(checker(request.check))
-    let sent = 0
-    let startMs = 0
-    const send = (): void => {
-      socket.cork()
-      while (sent < count && sent - answers.count < depth)
-        socket.write(frames[sent++ % frames.length] ?? '')
-      socket.uncork()
-    }
-    const receive = (bytes: number): boolean => {
-      try {
-        answers.take(readBuffer.subarray(0, bytes))
-      } catch (error) {
-        socket.destroy(error instanceof Error ? error : new Error(String(error)))
-        return false
-      }
-      if (answers.count < count) {
-        send()
-        return true
-      }
-      const elapsedMs = performance.now() - startMs
-      const { receivedBytes, checkedCount } = answers
-      socket.removeAllListeners('close')
-      socket.destroy()
-      resolve({ elapsedMs, receivedBytes, checkedCount })
-      return true
-    }
-    const socket = net.connect({
-      host,
-      port,
-      noDelay: true,
-      onread: { buffer: readBuffer, callback: receive },
-    })
-    socket.once('connect', () => {
-      startMs = performance.now()
-      send()
-    })
-    socket.once('error', reject)
-    socket.once('close', () => reject(new Error('The server closed the connection')))
-  })
+  return new Promise((resolve, reject) => void new Run(request, resolve, reject))
 }
 
 process.on('message', (message) => {

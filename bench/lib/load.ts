@@ -10,6 +10,10 @@ export interface LoadRequest {
   readonly count: number
   /** Requests under way at once. */
   readonly depth: number
+  /** A request every so many milliseconds, as far as `depth` allows; absent: as fast as it can. */
+  readonly everyMs?: number
+  /** What is received is also written to this file. */
+  readonly sink?: string
   /** How to check answers; a sample of them is decoded. */
   readonly check: { readonly api: 'fetch' | 'produce'; readonly version: number } | undefined
 }
@@ -19,6 +23,8 @@ export interface LoadResult {
   readonly receivedBytes: number
   /** Answers that were decoded and found right. */
   readonly checkedCount: number
+  /** Of each request in turn: from when it was due to be sent to the end of its answer. */
+  readonly latenciesMs: Float64Array
 }
 
 /** A client in a process of its own, so that its work is not taken for the server's. */

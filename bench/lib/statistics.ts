@@ -13,6 +13,12 @@ export function median(values: readonly number[]): number {
   return sorted.length % 2 === 1 ? upper : ((sorted[middle - 1] ?? NaN) + upper) / 2
 }
 
+/** The value that so large a part of them does not exceed. */
+export function quantile(values: ArrayLike<number>, part: number): number {
+  const sorted = Array.from(values).sort((a, b) => a - b)
+  return sorted[Math.min(Math.floor(sorted.length * part), sorted.length - 1)] ?? NaN
+}
+
 export function spread(values: readonly number[]): Spread {
   return {
     median: median(values),
