@@ -234,6 +234,11 @@ export class Partition {
     this.#moveHighWatermark(leadership)
   }
 
+  /** Whoever waits here is told to ask elsewhere: this broker can't know whether it still leads. */
+  refuseIfDeposed(): void {
+    if (this.mayBeDeposed) this.#waiters.refuseClients(errors.notLeaderOrFollower)
+  }
+
   /** The controller's answer to a proposal that is still open. True: ask again. */
   isrSettled(answer: IsrAnswer): boolean {
     const leadership = this.#leadership

@@ -49,6 +49,7 @@ interface Source {
 }
 
 const nobody = -1
+const deposedCheckEveryMs = 1000
 /** After which a follower may no longer have a claim to be waited for. */
 const brokerRecords: ReadonlySet<string> = new Set([
   'registerBroker',
@@ -143,6 +144,10 @@ export class Partitions {
     this.#every(
       () => replication.config.replicaLagTimeMaxMs / 2,
       () => this.#shrinkIsrs(),
+    )
+    this.#every(
+      () => deposedCheckEveryMs,
+      () => this.#refuseWhereDeposed(),
     )
     this.#every(
       () => replication.config.replicaHighWatermarkCheckpointIntervalMs,
@@ -358,6 +363,11 @@ export class Partitions {
 
   async #shrinkIsrs(): Promise<void> {
     for (const partition of this.all()) partition.shrinkIsr()
+  }
+
+  async #refuseWhereDeposed(): Promise<void> {
+    if (this.#options.replication?.sessionExpired() !== true) return
+    for (const partition of this.all()) partition.refuseIfDeposed()
   }
 
   async #saveHighWatermarks(): Promise<void> {

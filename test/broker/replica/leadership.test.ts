@@ -330,8 +330,13 @@ t.test('leader: cut off from controller and followers, it serves no clients', as
   fetch(3, 10)
   world.nowMs += 10_000
   t.notOk(partition.mayBeDeposed, 'the controller still knows it')
+  const committed = partition.whenCommitted(world.write())
+  partition.refuseIfDeposed()
+  t.equal(partition.waitingAppendCount, 1)
   world.expired = true
   t.ok(partition.mayBeDeposed)
+  partition.refuseIfDeposed()
+  t.equal(await committed, errors.notLeaderOrFollower)
   fetch(2, 10)
   t.notOk(partition.mayBeDeposed, 'its followers would know of another leader')
   world.nowMs += 10_000
