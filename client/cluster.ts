@@ -1,10 +1,14 @@
 import type { ClientEnv } from '../base/env.ts'
-import type { Uuid } from '../base/uuid.ts'
 import { Metadata } from '../protocol/messages/metadata.ts'
 import type { ResponseOf } from '../protocol/schema/api.ts'
+import { parseAddress, placeOf, type Address } from './address.ts'
 import { Connection } from './connection.ts'
 import { KafkaError, clientError, refusal, throwIfRefused } from './errors.ts'
 import { Backoff, retry } from './retry.ts'
+import { Silence } from './silence.ts'
+import { topicOf, type PartitionMetadata, type TopicMetadata } from './topic-metadata.ts'
+
+export type { PartitionMetadata, TopicMetadata } from './topic-metadata.ts'
 
 export interface ClusterOptions {
   readonly env: ClientEnv
@@ -38,24 +42,6 @@ export interface BrokerAddress {
   readonly rack: string | null
 }
 
-export interface PartitionMetadata {
-  readonly index: number
-  /** -1: none at the moment. */
-  readonly leader: number
-  readonly leaderEpoch: number
-  readonly replicas: readonly number[]
-  readonly inSyncReplicas: readonly number[]
-}
-
-export interface TopicMetadata {
-  readonly name: string
-  /** All zero from brokers before 2.8. */
-  readonly id: Uuid
-  readonly internal: boolean
-  /** By index. */
-  readonly partitions: readonly PartitionMetadata[]
-}
-
 export interface ClusterMetadata {
   readonly clusterId: string | null
   readonly controllerId: number
@@ -75,11 +61,6 @@ export interface NodeEndpoint {
   readonly host: string
   readonly port: number
   readonly rack: string | null
-}
-
-interface Address {
-  readonly host: string
-  readonly port: number
 }
 
 const metadataMaxAgeMsDefault = 300_000
@@ -127,10 +108,19 @@ export class Cluster {
   /** The next request for topics, which waits for the one on its way. */
   #round: Round | undefined
   #roundBefore: Promise<unknown> = Promise.resolve()
+  /** Whoever was ever known to be there. */
+  readonly #idsByPlace = new Map<string, number>()
+  readonly #silence: Silence
 
   constructor(options: ClusterOptions) {
     this.#options = options
     this.#bootstrap = options.brokers.map(parseAddress)
+    this.#silence = new Silence({
+      ask: (topics) => this.#ask(topics, false),
+      idOf: (place) => this.#idsByPlace.get(place),
+      topicsLedBy: (broker) => this.#topicsLedBy(broker),
+      connections: () => this.#connections(),
+    })
     if (this.#bootstrap.length === 0) throw new RangeError('At least one broker is needed')
   }
 
@@ -309,12 +299,14 @@ export class Cluster {
     for (const [key, { connection }] of this.#links) {
       const mayBeParked = key.endsWith('/fetches') || key.endsWith('/group')
       if (mayBeParked || connection?.open !== true) continue
-      if (connection.isIdle) return connection
-      busy ??= connection
+      if (connection.isIdle && !this.#silence.of(connection.address)) return connection
+      if (!connection.isSilent) busy ??= connection
     }
     const failures: KafkaError[] = []
     const addresses: readonly Address[] = [...this.#brokers.values(), ...this.#bootstrap]
-    for (const address of addresses) {
+    const isSilent = (address: Address): boolean => this.#silence.of(placeOf(address))
+    const rest = addresses.filter((address) => !isSilent(address))
+    for (const address of [...rest, ...addresses.filter(isSilent)]) {
       try {
         return await this.#connect(`${address.host}:${address.port}`, address)
       } catch (error) {
@@ -378,6 +370,17 @@ export class Cluster {
     return true
   }
 
+  *#connections(): Iterable<Connection> {
+    for (const { connection } of this.#links.values())
+      if (connection !== undefined) yield connection
+  }
+
+  #topicsLedBy(broker: number): string[] {
+    const isLed = ({ metadata }: KnownTopic): boolean =>
+      metadata.partitions.some(({ leader }) => leader === broker)
+    return [...this.#topics.values()].filter(isLed).map(({ metadata }) => metadata.name)
+  }
+
   async close(): Promise<void> {
     this.#closed = true
     const links = [...this.#links.values()]
@@ -388,7 +391,7 @@ export class Cluster {
 
   async #connect(key: string, address: Address): Promise<Connection> {
     if (this.#closed) throw clientError('CLOSED', 'The client was closed', { retriable: false })
-    const place = `${address.host}:${address.port}`
+    const place = placeOf(address)
     const earlier = this.#links.get(key)
     if (earlier !== undefined) {
       const connection = earlier.connection ?? (await earlier.opening)
@@ -411,6 +414,7 @@ export class Cluster {
         connectTimeoutMs,
         requestTimeoutMs,
         idleMsMax,
+        onSilent: (connection) => void this.#silence.suspect(connection),
       }),
       connection: undefined,
     }
@@ -441,8 +445,10 @@ export class Cluster {
     response: ResponseOf<typeof Metadata>,
   ): ClusterMetadata & { readonly errors: ReadonlyMap<string, KafkaError> } {
     const brokers = new Map<number, BrokerAddress>()
-    for (const { nodeId, host, port, rack } of response.brokers)
+    for (const { nodeId, host, port, rack } of response.brokers) {
       brokers.set(nodeId, { id: nodeId, host, port, rack })
+      this.#idsByPlace.set(placeOf({ host, port }), nodeId)
+    }
     const topics = new Map<string, TopicMetadata>()
     const errors = new Map<string, KafkaError>()
     const learntMs = this.env.clock.monotonicMs()
@@ -466,29 +472,3 @@ export class Cluster {
 const unknownTopicCode = 3
 const leaderNotAvailableCode = 5
 const rebootstrapRequiredCode = 129
-
-function topicOf(
-  name: string,
-  topic: ResponseOf<typeof Metadata>['topics'][number],
-): TopicMetadata {
-  const partitions = topic.partitions
-    .map((partition) => ({
-      index: partition.partitionIndex,
-      leader: partition.leaderId,
-      leaderEpoch: partition.leaderEpoch,
-      replicas: partition.replicaNodes,
-      inSyncReplicas: partition.isrNodes,
-    }))
-    .sort((left, right) => left.index - right.index)
-  return { name, id: topic.topicId, internal: topic.isInternal, partitions }
-}
-
-/** "host", "host:port" or "[v6]:port"; the port is 9092 unless it is given. */
-export function parseAddress(text: string): Address {
-  const match = /^(?:\[([^\]]+)\]|([^:[\]]+))(?::(\d{1,5}))?$/.exec(text.trim())
-  const host = match?.[1] ?? match?.[2]
-  const port = Number(match?.[3] ?? 9092)
-  if (host === undefined || port < 1 || port > 65_535)
-    throw new RangeError(`"${text}" is not HOST:PORT`)
-  return { host, port }
-}

@@ -18,6 +18,8 @@ export interface ConnectionOptions {
   readonly requestTimeoutMs: number
   /** The connection is closed when nothing was sent for so long and nothing is awaited. Undefined: never. */
   readonly idleMsMax?: number | undefined
+  /** Called each second while the broker has said nothing for so long, and a request waits for its answer. */
+  readonly onSilent?: ((connection: Connection) => void) | undefined
 }
 
 export interface SendOptions {
@@ -28,6 +30,8 @@ export interface SendOptions {
 
 /** What a broker may send in one frame: more means that it is no broker. */
 const responseBytesMax = 1024 * 1024 * 1024
+/** Nothing that brokers do at once takes so long; requests that wait there may. */
+const silentMsMin = 1000
 const softwareName = 'millrace'
 const softwareVersion = '0.1.0'
 const unsupportedVersion = 35
@@ -68,6 +72,8 @@ export class Connection {
   #timer: Timer | undefined
   #timerAtMs = Infinity
   #lastUsedMs: number
+  /** A second after the broker last said something, or was asked after it had answered everything. */
+  #silentAtMs = 0
   #idleTimer: Timer | undefined
 
   private constructor(options: ConnectionOptions, socket: Socket) {
@@ -109,6 +115,12 @@ export class Connection {
   /** No request waits for its answer. */
   get isIdle(): boolean {
     return this.#pending.length === 0
+  }
+
+  /** The broker owes an answer, and has said nothing for a second. */
+  get isSilent(): boolean {
+    const { clock } = this.#options.env
+    return this.#pending.length > 0 && clock.monotonicMs() >= this.#silentAtMs
   }
 
   /** False from the moment that no answer can come any more. */
@@ -161,8 +173,11 @@ export class Connection {
       const correlationId = this.#write(api, version, request, undefined)
       const deadlineMs = this.#lastUsedMs + timeoutMs
       const pending = { correlationId, api, version, resolve, reject, timeoutMs, deadlineMs }
+      const laterMs = this.#lastUsedMs + silentMsMin
+      if (this.#pending.length === 0) this.#silentAtMs = laterMs
       this.#pending.push(pending)
-      if (deadlineMs < this.#timerAtMs) this.#wakeAt(deadlineMs)
+      const atMs = Math.min(deadlineMs, laterMs)
+      if (atMs < this.#timerAtMs) this.#wakeAt(atMs)
     })
     return orAborted(api.name, answered, signal)
   }
@@ -199,6 +214,11 @@ export class Connection {
       clientError('CLOSED', `The connection to ${this.address} was closed`, { retriable: false }),
     )
     this.#socket.end()
+  }
+
+  /** No answer is to be expected any more: requests are rejected as if the broker had closed the connection. */
+  giveUp(): void {
+    this.#abandon(this.#lost('No answer came', new Error('the cluster counts without this broker')))
   }
 
   #unusable(): KafkaError | undefined {
@@ -252,6 +272,7 @@ export class Connection {
   }
 
   #receive(chunk: Buffer): void {
+    this.#silentAtMs = this.#options.env.clock.monotonicMs() + silentMsMin
     try {
       this.#frames.push(chunk, (frame) => this.#answer(frame))
     } catch (error) {
@@ -303,7 +324,10 @@ export class Connection {
       }
       nextMs = Math.min(nextMs, pending.deadlineMs)
     }
-    if (nextMs < Infinity) this.#wakeAt(nextMs)
+    if (nextMs === Infinity) return
+    const isSilent = nowMs >= this.#silentAtMs
+    this.#wakeAt(Math.min(nextMs, isSilent ? nowMs + silentMsMin : this.#silentAtMs))
+    if (isSilent) this.#options.onSilent?.(this)
   }
 
   #watchIdle(): void {

@@ -1,6 +1,7 @@
 import t from 'tap'
 import { TopicCalls } from '../../client/topic-calls.ts'
-import { Cluster, parseAddress } from '../../client/cluster.ts'
+import { parseAddress } from '../../client/address.ts'
+import { Cluster } from '../../client/cluster.ts'
 import { fetchRecords } from '../../client/fetcher.ts'
 import { specialTimestamp } from '../../client/special-timestamp.ts'
 import { Simulation } from '../../base/simulated/simulated-env.ts'

@@ -211,6 +211,26 @@ t.test('producer: a leader that never comes back is left for the new one', async
   await cluster.until(cluster.kafka.close())
 })
 
+t.test(
+  'producer: a leader that stands still is waited for while the cluster counts with it',
+  async (t) => {
+    const cluster = await ModelCluster.start(seed, { orders: 1 }, { requestTimeoutMs: 30_000 })
+    const producer = cluster.kafka.producer()
+    await cluster.until(producer.send(orders, { value: 'a' }))
+    cluster.frozen = 1
+    const sent = producer.send(orders, { value: 'b' })
+    await cluster.simulation.run(cluster.simulation.scheduler.nowMs + 9000)
+    t.equal(producer.counters.batchesRetried, 0)
+    const [partition] = cluster.partitions.get('orders') ?? []
+    if (partition !== undefined) Object.assign(partition, { leader: 2, leaderEpoch: 2 })
+    cluster.brokerIds = [2]
+    await cluster.until(sent, 2000)
+    t.equal(producer.counters.batchesRetried, 1)
+    t.same(cluster.values('orders'), ['a', 'b'])
+    await cluster.until(cluster.kafka.close())
+  },
+)
+
 t.test('producer: close gives up after its time, and says what was not written', async (t) => {
   const cluster = await ModelCluster.start(seed, { orders: 1 })
   const producer = cluster.kafka.producer()

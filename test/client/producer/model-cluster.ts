@@ -51,6 +51,10 @@ export class ModelCluster {
   hints = false
   throttleTimeMs = 0
   metadataCount = 0
+  /** It answers nothing any more, and keeps its connections. */
+  frozen: number | undefined
+  /** What the cluster counts with. */
+  brokerIds: readonly number[] = [1, 2]
   #nextProducerId = 1000
   readonly #brokers: FakeBroker[] = []
   #inFlight = 0
@@ -119,6 +123,7 @@ export class ModelCluster {
   }
 
   #react(broker: number, request: ReceivedRequest): Reaction {
+    if (broker === this.frozen) return 'silence'
     if (request.api === Metadata) return { response: this.#metadata(request) }
     if (request.api === InitProducerId)
       return { response: { errorCode: 0, producerId: this.#nextProducerId++, producerEpoch: 0 } }
@@ -141,7 +146,7 @@ export class ModelCluster {
     this.metadataCount += 1
     const names = (request.topics as { name: string }[] | null)?.map(({ name }) => name) ?? []
     return {
-      brokers: [1, 2].map((nodeId) => ({ nodeId, host: 'broker', port: 9000 + nodeId })),
+      brokers: this.brokerIds.map((nodeId) => ({ nodeId, host: 'broker', port: 9000 + nodeId })),
       clusterId: 'c',
       controllerId: 1,
       topics: names.map((name) => {
