@@ -10,6 +10,9 @@ const quickLatencyMs = [0.05, 0.5] as const
 const slowLatencyMs = [1, 400] as const
 const quickSyncMs = [0.1, 0.5] as const
 const slowSyncMs = [5, 300] as const
+const quickMs = 300
+const lookEveryMs = 30
+const noNode = -1
 const clockJumpMsMax = 20 * 3600 * 1000
 
 /** Harms the world as the plan says, and mends each harm after a while. */
@@ -82,6 +85,8 @@ export class Nemesis {
     switch (kind) {
       case 'kill':
         return this.#kill(this.#random.chance(0.5) ? broker : this.#leader(broker))
+      case 'succession':
+        return this.#succession()
       case 'power':
         return this.#cutPower([this.#random.chance(0.5) ? broker : this.#leader(broker)])
       case 'blackout':
@@ -164,6 +169,37 @@ export class Nemesis {
     this.#world.kill(nodeId)
     this.#restartLater(nodeId)
     return true
+  }
+
+  /** A leader dies while one follower is behind, and the next one as soon as it leads: three logs that differ at their ends (KIP-279). */
+  #succession(): boolean {
+    const leader = this.#leader(noNode)
+    if (leader === noNode || this.#world.down.has(leader)) return false
+    const behind = this.#pick(this.#world.brokerIds.filter((id) => id !== leader)) ?? leader
+    this.#cut(leader, behind, 'both')
+    this.#soon(quickMs, () => {
+      if (!this.#kill(leader)) return
+      this.#whenLeads(leader, 0)
+    })
+    return true
+  }
+
+  #whenLeads(before: number, lookCount: number): void {
+    if (lookCount > 100) return
+    this.#soon(2 * lookEveryMs, () => {
+      const leader = this.#leader(noNode)
+      if (leader === noNode || leader === before) this.#whenLeads(before, lookCount + 1)
+      else this.#soon(quickMs, () => this.#isolate(leader))
+    })
+  }
+
+  /** Between now and `msMax`. */
+  #soon(msMax: number, run: () => void): void {
+    const delayMs = this.#random.between(0, msMax)
+    const unlessOver = (): void => {
+      if (!this.#isOver) run()
+    }
+    this.#world.simulation.scheduler.schedule({ delayMs, label: 'nemesis', run: unlessOver })
   }
 
   #awaitStop(nodeId: number): void {

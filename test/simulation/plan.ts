@@ -3,6 +3,7 @@ import { Prng } from '../../base/simulated/prng.ts'
 /** What may go wrong in a run; each seed takes some of it. */
 export const faultKinds = [
   'kill',
+  'succession',
   'power',
   'blackout',
   'stop',
@@ -68,9 +69,9 @@ export function planOf(seed: number): Plan {
     partitionCount: pick([1, 2, 3]),
     writerCount: pick([1, 2]),
     inFlightMax: pick([1, 2, 5]),
-    writePauseMsMax: pick([100, 300, 1000]),
+    writePauseMsMax: pick([150, 500, 1500]),
     harmMs: pick([5000, 10_000, 20_000]),
-    harmEveryMs: pick([200, 600, 2000]),
+    harmEveryMs: pick([150, 400, 1500]),
     faults: chosen.length === 0 ? ['kill'] : chosen,
     properties: {
       ...shorter,
