@@ -3,6 +3,7 @@ import { createTopic } from '../lib/admin.ts'
 import { batchOf } from '../lib/batches.ts'
 import { ClusterProcess, type ClusterNode } from '../lib/cluster-process.ts'
 import { Load } from '../lib/load.ts'
+import { cpuMsOf } from '../lib/process-figures.ts'
 import type { Row } from '../lib/report.ts'
 import { pairs, quantile, spread } from '../lib/statistics.ts'
 import { writeBack } from '../lib/work-folder.ts'
@@ -33,8 +34,9 @@ export async function benchReplication(options: {
     const loads = triple.leaders.map(() => new Load())
     const batch = batchOf(batchBytes, 1024)
     const count = Math.round(sampleBytes / partitionCount / batchBytes)
-    const mbPerSecond = async ({ name: topic, leaders }: Topic): Promise<number> => {
+    const flood = async ({ name: topic, leaders }: Topic): Promise<Flood> => {
       writeBack(folder)
+      const cpuMs = brokersCpuMs(cluster)
       const beganMs = performance.now()
       await Promise.all(
         loads.map((load, partition) => {
@@ -43,7 +45,11 @@ export async function benchReplication(options: {
           return load.run({ ...request, count, depth })
         }),
       )
-      return (count * partitionCount * batchBytes) / 1e3 / (performance.now() - beganMs)
+      const megabytes = (count * partitionCount * batchBytes) / 1e6
+      return {
+        mbPerSecond: (megabytes * 1e3) / (performance.now() - beganMs),
+        cpuMsPerGb: ((brokersCpuMs(cluster) - cpuMs) * 1e3) / megabytes,
+      }
     }
     const p99 = async ({ name: topic, leaders: [leader] }: Topic): Promise<number> => {
       writeBack(folder)
@@ -59,8 +65,8 @@ export async function benchReplication(options: {
     try {
       const speeds = await pairs(
         rounds,
-        () => mbPerSecond(single),
-        () => mbPerSecond(triple),
+        () => flood(single),
+        () => flood(triple),
       )
       const latencies = await pairs(
         rounds,
@@ -82,27 +88,38 @@ async function topicWith(cluster: ClusterProcess, replicas: number): Promise<Top
   return { name, leaders: partitions.map(({ leaderId }) => cluster.broker(leaderId)) }
 }
 
-interface Pairs {
-  /** One replica, and three. */
-  readonly a: readonly number[]
-  readonly b: readonly number[]
+function brokersCpuMs({ brokers }: ClusterProcess): number {
+  return brokers.reduce((sum, { processId }) => sum + cpuMsOf(processId), 0)
 }
 
-function speedRows({ a, b }: Pairs): Row[] {
-  const [single, triple] = [spread(a), spread(b)]
-  const met = triple.median >= wantedMbPerSecond
-  return [
-    { name: '64 KiB batches, acks=all, 1 replica', unit: 'MB/s', figures: single },
-    {
-      name: '64 KiB batches, acks=all, 3 replicas',
-      unit: 'MB/s',
-      figures: triple,
-      target: { text: `>= ${wantedMbPerSecond}`, met },
-    },
-  ]
+interface Flood {
+  readonly mbPerSecond: number
+  /** Of all brokers together. */
+  readonly cpuMsPerGb: number
 }
 
-function latencyRows({ a, b }: Pairs): Row[] {
+/** One replica, and three. */
+interface Pairs<T> {
+  readonly a: readonly T[]
+  readonly b: readonly T[]
+}
+
+function speedRows({ a, b }: Pairs<Flood>): Row[] {
+  const rowsOf = (floods: readonly Flood[], replicas: string, wanted?: number): Row[] => {
+    const figures = spread(floods.map(({ mbPerSecond }) => mbPerSecond))
+    const name = `64 KiB batches, acks=all, ${replicas}`
+    const target =
+      wanted === undefined ? undefined : { text: `>= ${wanted}`, met: figures.median >= wanted }
+    const costs = spread(floods.map(({ cpuMsPerGb }) => cpuMsPerGb))
+    return [
+      { name, unit: 'MB/s', figures, ...(target && { target }) },
+      { name: `CPU of the brokers, ${replicas}`, unit: 'ms/GB', figures: costs },
+    ]
+  }
+  return [...rowsOf(a, '1 replica'), ...rowsOf(b, '3 replicas', wantedMbPerSecond)]
+}
+
+function latencyRows({ a, b }: Pairs<number>): Row[] {
   const [single, triple] = [spread(a), spread(b)]
   const target = {
     text: `<= ${wantedRatio} times that of 1 replica`,
