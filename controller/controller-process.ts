@@ -161,8 +161,16 @@ async function listen({
 }: ControllerProcessOptions): Promise<ControllerServer | undefined> {
   const place = controllerListenerOf(config)
   if (place === undefined) return undefined
-  const module = await import('./controller-server.ts')
-  return module.ControllerServer.listen({ env, logger, ...place, failed })
+  const { ControllerServer: Server } = await loadServer()
+  return Server.listen({ env, logger, ...place, failed })
+}
+
+let server: Promise<typeof import('./controller-server.ts')> | undefined
+
+/** Simulated worlds do it beforehand: their time does not stand still while a module is loaded. */
+export function loadServer(): Promise<typeof import('./controller-server.ts')> {
+  server ??= import('./controller-server.ts')
+  return server
 }
 
 /** Before anything else: a second controller on the same store would fence the first. */

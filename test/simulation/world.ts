@@ -3,15 +3,14 @@ import type { Logger } from '../../base/logger.ts'
 import { Simulation, type SimulatedEnv } from '../../base/simulated/simulated-env.ts'
 import { Broker } from '../../broker/broker.ts'
 import { loadBrokerConfig, type BrokerConfig } from '../../broker/config.ts'
-// Loaded beforehand: the simulated world does not wait for modules.
-import '../../broker/link/remote-controller-link.ts'
-import '../../broker/replica/fetcher/replica-fetchers.ts'
-import '../../controller/controller-server.ts'
-import { ControllerProcess } from '../../controller/controller-process.ts'
+import { ControllerProcess, loadServer } from '../../controller/controller-process.ts'
 import type { Controller } from '../../controller/controller.ts'
 import { MemoryStore } from '../../controller/store/memory.ts'
 import type { Plan } from './plan.ts'
 import { SimulatedStore, type StoreTrouble } from './simulated-store.ts'
+
+// The simulated world does not wait for modules.
+await loadServer()
 
 export const brokerCount = 3
 const firstControllerId = 101

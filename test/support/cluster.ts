@@ -14,9 +14,7 @@ import { loadBrokerConfig, type BrokerConfig } from '../../broker/config.ts'
 import type { ClusterImage, PartitionImage } from '../../broker/metadata/image.ts'
 import type { Partition } from '../../broker/replica/partition.ts'
 import type { Controller } from '../../controller/controller.ts'
-// Loaded beforehand: the simulated world does not wait for modules.
-import '../../controller/controller-server.ts'
-import { ControllerProcess } from '../../controller/controller-process.ts'
+import { ControllerProcess, loadServer } from '../../controller/controller-process.ts'
 import { MemoryStore } from '../../controller/store/memory.ts'
 import type { MetadataStore } from '../../controller/store/metadata-store.ts'
 import type { NewTopic } from '../../controller/topics.ts'
@@ -32,6 +30,9 @@ export interface ClusterOptions {
   /** What the processes of this cluster could not go on with; absent: it is thrown. */
   readonly failed?: (error: unknown) => void
 }
+
+// The simulated world does not wait for modules.
+await loadServer()
 
 const controllerId = 100
 
