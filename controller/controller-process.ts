@@ -165,10 +165,14 @@ async function listen({
   return Server.listen({ env, logger, ...place, failed })
 }
 
-let server: Promise<typeof import('./controller-server.ts')> | undefined
+interface ServerModule {
+  readonly ControllerServer: typeof ControllerServer
+}
+
+let server: Promise<ServerModule> | undefined
 
 /** Simulated worlds do it beforehand: their time does not stand still while a module is loaded. */
-export function loadServer(): Promise<typeof import('./controller-server.ts')> {
+export function loadServer(): Promise<ServerModule> {
   server ??= import('./controller-server.ts')
   return server
 }

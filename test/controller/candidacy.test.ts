@@ -5,7 +5,7 @@ import { silentLogger } from '../../base/logger.ts'
 import { readSeat, SilenceObserver, type Seat } from '../../controller/election.ts'
 import { clusterKeys } from '../../controller/keys.ts'
 import { MemoryStore } from '../../controller/store/memory.ts'
-import { StoreError } from '../../controller/store/metadata-store.ts'
+import { AmbiguousError, StoreError } from '../../controller/store/metadata-store.ts'
 import { errors } from '../../protocol/errors.ts'
 import type { MetadataRecord } from '../../protocol/metadata-records/records.ts'
 import { manualEnv, type ManualEnv } from '../support/manual-env.ts'
@@ -60,7 +60,6 @@ class Path extends MemoryStore {
   }
   override async transact(...request: Parameters<MemoryStore['transact']>) {
     if (this.cut) {
-      const { AmbiguousError } = await import('../../controller/store/metadata-store.ts')
       throw new AmbiguousError('cut')
     }
     const result = await this.#inner.transact(...request)
