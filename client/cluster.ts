@@ -116,7 +116,7 @@ export class Cluster {
     this.#options = options
     this.#bootstrap = options.brokers.map(parseAddress)
     this.#silence = new Silence({
-      ask: (topics) => this.#ask(topics, false),
+      ask: (topics, except) => this.#ask(topics, false, except),
       idOf: (place) => this.#idsByPlace.get(place),
       topicsLedBy: (broker) => this.#topicsLedBy(broker),
       connections: () => this.#connections(),
@@ -208,8 +208,9 @@ export class Cluster {
   async #ask(
     topics: readonly string[] | null,
     allowAutoTopicCreation: boolean,
+    except?: string,
   ): Promise<ClusterMetadata & { readonly errors: ReadonlyMap<string, KafkaError> }> {
-    const connection = await this.any()
+    const connection = await this.any(except)
     const response = await connection.send(Metadata, connection.versionOf(Metadata), {
       topics: topics === null ? null : topics.map((name) => ({ name })),
       allowAutoTopicCreation,
@@ -292,18 +293,19 @@ export class Cluster {
 
   /**
    * A connection to any broker: one that has nothing to do, else the first that can be reached. A broker answers in
-   * order, so behind a produce request that waits for replicas ours would wait too.
+   * order, so behind a produce request that waits for replicas ours would wait too. Never that at `except`.
    */
-  async any(): Promise<Connection> {
+  async any(except?: string): Promise<Connection> {
     let busy: Connection | undefined
     for (const [key, { connection }] of this.#links) {
       const mayBeParked = key.endsWith('/fetches') || key.endsWith('/group')
-      if (mayBeParked || connection?.open !== true) continue
+      if (mayBeParked || connection?.open !== true || connection.address === except) continue
       if (connection.isIdle && !this.#silence.of(connection.address)) return connection
       if (!connection.isSilent) busy ??= connection
     }
     const failures: KafkaError[] = []
-    const addresses: readonly Address[] = [...this.#brokers.values(), ...this.#bootstrap]
+    const known: readonly Address[] = [...this.#brokers.values(), ...this.#bootstrap]
+    const addresses = known.filter((address) => placeOf(address) !== except)
     const isSilent = (address: Address): boolean => this.#silence.of(placeOf(address))
     const rest = addresses.filter((address) => !isSilent(address))
     for (const address of [...rest, ...addresses.filter(isSilent)]) {

@@ -3,8 +3,11 @@ import { KafkaError } from './errors.ts'
 
 /** What it needs of the cluster. */
 export interface SilenceHost {
-  /** Learns who is there and who leads these topics, from any broker that talks. Rejects with `KafkaError`. */
-  ask(topics: readonly string[]): Promise<{ readonly brokers: ReadonlyMap<number, unknown> }>
+  /** Learns who is there and who leads these topics, from a broker that is not at `except`. Rejects with `KafkaError`. */
+  ask(
+    topics: readonly string[],
+    except: string,
+  ): Promise<{ readonly brokers: ReadonlyMap<number, unknown> }>
   /** The broker that is or was at host:port. */
   idOf(place: string): number | undefined
   topicsLedBy(broker: number): readonly string[]
@@ -40,10 +43,11 @@ export class Silence {
     if (id === undefined || this.#suspects.has(place)) return
     this.#suspects.add(place)
     try {
-      const { brokers } = await this.#host.ask([])
+      // All brokers may be silent, since the others wait for this one as well: it must not be asked about itself.
+      const { brokers } = await this.#host.ask([], place)
       if (brokers.has(id)) return
       const topics = this.#host.topicsLedBy(id)
-      if (topics.length > 0) await this.#host.ask(topics)
+      if (topics.length > 0) await this.#host.ask(topics, place)
       for (const connection of this.#host.connections())
         if (connection.address === place) connection.giveUp()
       // It may still be being made.
