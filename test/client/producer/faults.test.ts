@@ -211,25 +211,29 @@ t.test('producer: a leader that never comes back is left for the new one', async
   await cluster.until(cluster.kafka.close())
 })
 
-t.test(
-  'producer: a leader that stands still is waited for while the cluster counts with it',
-  async (t) => {
-    const cluster = await ModelCluster.start(seed, { orders: 1 }, { requestTimeoutMs: 30_000 })
-    const producer = cluster.kafka.producer()
-    await cluster.until(producer.send(orders, { value: 'a' }))
-    cluster.frozen = 1
-    const sent = producer.send(orders, { value: 'b' })
-    await cluster.simulation.run(cluster.simulation.scheduler.nowMs + 9000)
-    t.equal(producer.counters.batchesRetried, 0)
-    const [partition] = cluster.partitions.get('orders') ?? []
-    if (partition !== undefined) Object.assign(partition, { leader: 2, leaderEpoch: 2 })
-    cluster.brokerIds = [2]
-    await cluster.until(sent, 2000)
-    t.equal(producer.counters.batchesRetried, 1)
-    t.same(cluster.values('orders'), ['a', 'b'])
-    await cluster.until(cluster.kafka.close())
-  },
-)
+t.test('producer: a leader that stands still is left when the cluster has', async (t) => {
+  const cluster = await ModelCluster.start(seed, { orders: 2 }, { requestTimeoutMs: 30_000 })
+  const producer = cluster.kafka.producer()
+  const send = (value: string, partition: number) =>
+    producer.send(orders, { value, partition }).then(() => undefined)
+  await cluster.until(Promise.all([send('a', 0), send('b', 1)]))
+  cluster.frozen = 1
+  // The other one waits for that replica.
+  cluster.onRequest = () => 'silence'
+  const moved = send('c', 0)
+  const stayed = send('d', 1)
+  await cluster.simulation.run(cluster.simulation.scheduler.nowMs + 9000)
+  t.equal(producer.counters.batchesRetried, 0)
+  const [partition] = cluster.partitions.get('orders') ?? []
+  if (partition !== undefined) Object.assign(partition, { leader: 2, leaderEpoch: 2 })
+  cluster.brokerIds = [2]
+  cluster.onRequest = () => undefined
+  await cluster.until(moved, 2000)
+  t.equal(producer.counters.batchesRetried, 1)
+  t.same(cluster.values('orders'), ['a', 'c'])
+  await cluster.until(stayed)
+  await cluster.until(cluster.kafka.close())
+})
 
 t.test('producer: close gives up after its time, and says what was not written', async (t) => {
   const cluster = await ModelCluster.start(seed, { orders: 1 })
