@@ -50,7 +50,11 @@ t.test(
     t.ok(third, 'the second had been idle for two minutes')
     t.equal(sessions.count, 2)
     t.equal(sessions.find(first?.id ?? 0, 1, true), first, 'the one in use is still there')
-    t.equal(sessionsOf(0).create({ usesTopicIds: true, isFollowers: false, nowMs: 0 }), undefined, 'no slots: no sessions')
+    t.equal(
+      sessionsOf(0).create({ usesTopicIds: true, isFollowers: false, nowMs: 0 }),
+      undefined,
+      'no slots: no sessions',
+    )
   },
 )
 
