@@ -10,6 +10,7 @@ import { ClusterProcess, type ClusterNode } from '../lib/cluster-process.ts'
 import { Load } from '../lib/load.ts'
 import type { Row } from '../lib/report.ts'
 import { quantile, spread } from '../lib/statistics.ts'
+import { eventually } from '../lib/waiting.ts'
 import { writeBack } from '../lib/work-folder.ts'
 import { produceLoad } from './produce-load.ts'
 
@@ -91,6 +92,7 @@ class CatchUp {
     await createTopic(this.#leader, { name: topic, partitions: partitionCount, brokerIds })
     await this.#cluster.inSync(topic)
     await this.#follower.stop()
+    await this.#isAway()
     const batch = batchOf(fillBatchBytes, 1024)
     const count = Math.ceil(bytes / partitionCount / fillBatchBytes)
     await Promise.all(
@@ -105,6 +107,15 @@ class CatchUp {
   async forget(): Promise<void> {
     await this.#follower.kill()
     this.#follower.loseDisk()
+    await this.#isAway()
+  }
+
+  /** The others wait for it no longer. */
+  async #isAway(): Promise<void> {
+    await eventually('the follower is out of sync', async () => {
+      const partitions = (await this.#cluster.partitions(topic)) ?? []
+      return partitions.every(({ inSyncIds }) => !inSyncIds.includes(followerId))
+    })
   }
 
   /** Requests come at their times all the while that `act` takes. */
