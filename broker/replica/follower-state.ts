@@ -27,6 +27,8 @@ export class FollowerState {
   /** Monotonic. */
   lastFetchMs = -Infinity
   #leaderEndAtLastFetch = Infinity
+  /** In which it was seen to catch up; undefined: in none. */
+  #caughtUpEpoch: number | undefined
 
   /** A member of the ISR counts as caught up when the leader begins: else the leader would put it out at once. */
   constructor(brokerId: number, caughtUpMs: number) {
@@ -38,9 +40,10 @@ export class FollowerState {
   fetched(fetch: FollowerFetch, leaderEnd: number): boolean {
     const { offset, nowMs, brokerEpoch } = fetch
     if (brokerEpoch !== anyBrokerEpoch && brokerEpoch < (this.brokerEpoch ?? -1)) return false
-    if (offset >= leaderEnd) this.lastCaughtUpMs = nowMs
-    else if (offset >= this.#leaderEndAtLastFetch)
-      this.lastCaughtUpMs = Math.max(this.lastCaughtUpMs, this.lastFetchMs)
+    // What it had before it was started again tells nothing of where it is now.
+    if (brokerEpoch !== this.brokerEpoch) this.#leaderEndAtLastFetch = Infinity
+    if (offset >= leaderEnd) this.#caughtUp(nowMs, brokerEpoch)
+    else if (offset >= this.#leaderEndAtLastFetch) this.#caughtUp(this.lastFetchMs, brokerEpoch)
     this.brokerEpoch = brokerEpoch
     this.endOffset = offset
     this.logStartOffset = fetch.logStartOffset
@@ -51,5 +54,17 @@ export class FollowerState {
 
   isCaughtUp(leaderEnd: number, nowMs: number, lagMsMax: number): boolean {
     return this.endOffset === leaderEnd || nowMs - this.lastCaughtUpMs <= lagMsMax
+  }
+
+  /** It has been caught up since it was started, and is not far behind. */
+  isClose(leaderEnd: number, nowMs: number, lagMsMax: number): boolean {
+    if (this.endOffset === leaderEnd) return true
+    if (this.#caughtUpEpoch === undefined || this.#caughtUpEpoch !== this.brokerEpoch) return false
+    return nowMs - this.lastCaughtUpMs <= lagMsMax
+  }
+
+  #caughtUp(atMs: number, brokerEpoch: number): void {
+    this.lastCaughtUpMs = Math.max(this.lastCaughtUpMs, atMs)
+    this.#caughtUpEpoch = brokerEpoch
   }
 }

@@ -183,11 +183,13 @@ export class Leadership {
     return this.isr.includes(brokerId) || this.#proposed?.includes(brokerId) === true
   }
 
-  /** Else a leader alone in the ISR would move its high watermark ahead of a follower for ever. */
+  /**
+   * Else a leader alone in the ISR would move its high watermark ahead of a follower for ever. One that came back with
+   * gigabytes to copy is not waited for, however shortly ago it had everything.
+   */
   #isAboutToJoin(follower: FollowerState, leaderEnd: number): boolean {
-    const { lagMsMax } = this.#view
-    const isCaughtUp = follower.isCaughtUp(leaderEnd, this.#view.nowMs(), lagMsMax)
-    return isCaughtUp && this.#isEligible(follower)
+    const isClose = follower.isClose(leaderEnd, this.#view.nowMs(), this.#view.lagMsMax)
+    return isClose && this.#isEligible(follower)
   }
 
   #isEligible({ brokerId, brokerEpoch }: FollowerState): boolean {

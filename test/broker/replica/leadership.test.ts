@@ -232,6 +232,25 @@ t.test('high watermark: who is about to join is waited for, until it is fenced',
   t.equal(partition.highWatermark, end)
 })
 
+t.test('high watermark: who comes back with much to copy is not waited for', async (t) => {
+  const { partition, write, fetch, epochs } = lead({ isr: [1, 2] })
+  fetch(2, 10)
+  t.equal(partition.highWatermark, 10)
+  epochs.delete(2)
+  partition.apply(replicated({ isr: [1], partitionEpoch: 8 }))
+  const before = write()
+  t.equal(partition.highWatermark, before, 'it is out of sync')
+  epochs.set(2, 40)
+  partition.brokersChanged()
+  fetch(2, 3, 40)
+  const end = write()
+  t.equal(partition.highWatermark, end, 'had everything a moment ago, in the life before')
+  fetch(2, end, 40)
+  const next = write()
+  t.equal(partition.highWatermark, end, 'is about to join')
+  t.ok(next > end)
+})
+
 t.test('isr: what the controller says to a proposal', async (t) => {
   const refused = (error: (typeof errors)[keyof typeof errors]): boolean => {
     const { fetch, partition } = lead({ isr: [1, 2] })
