@@ -1,5 +1,5 @@
 // A follower that was away copies what it missed, while clients produce to its leader.
-import { readdirSync } from 'node:fs'
+import { readdirSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
 import { setTimeout as pause } from 'node:timers/promises'
 import { DescribeLogDirs } from '../../protocol/messages/describe-log-dirs.ts'
@@ -143,6 +143,7 @@ class CatchUp {
 
   /** A Node process writes to a file what another one sends of the leader's own: one answer after the other. */
   async bareCopy(bytes: number): Promise<number> {
+    const sink = join(this.#folder, 'copy')
     const bare = await Bare.start({
       kind: 'serve',
       path: firstSegment(this.#leader.dataFolder),
@@ -153,12 +154,13 @@ class CatchUp {
       const frame = Buffer.from([0, 0, 0, 4, 0, 0, 0, 0])
       const { host, port } = bare
       const count = Math.ceil(bytes / chunkBytes)
-      const sink = join(this.#folder, 'copy')
       const load = { host, port, frames: [frame], count, depth: 1, check: undefined, sink }
       const { elapsedMs, receivedBytes } = await this.#copying.run(load)
       return receivedBytes / 1e3 / elapsedMs
     } finally {
       bare.close()
+      // So that the follower does not wait for the disk in its stead.
+      rmSync(sink, { force: true })
     }
   }
 
