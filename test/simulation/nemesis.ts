@@ -24,6 +24,7 @@ export class Nemesis {
   #openCount = 0
   /** Lost its power, and what it had not synced; the controller does not know yet. */
   #lossy: number | undefined
+  #awaitsExpansion = false
   /** How often each kind took effect. */
   readonly counts = new Map<FaultKind, number>()
 
@@ -39,6 +40,34 @@ export class Nemesis {
     if (kind !== undefined && this.#harm(kind))
       this.counts.set(kind, (this.counts.get(kind) ?? 0) + 1)
     return -Math.log(1 - this.#random.fraction()) * harmEveryMs
+  }
+
+  /** After each event. A follower dies while its leader asks for it to be in the ISR, and is another one when that is heard (KIP-903). */
+  look(): void {
+    if (!this.#awaitsExpansion || this.#isOver) return
+    for (const [nodeId, broker] of this.#world.brokers) {
+      for (let index = 0; index < this.#world.plan.partitionCount; index++) {
+        const leadership = broker.parts.partitions.hosted(topic, index)?.leadership
+        if (leadership?.isProposing !== true) continue
+        const outside = this.#world.brokerIds.filter((id) => !leadership.isr.includes(id))
+        const joining = outside.find((id) => leadership.follower(id)?.brokerEpoch !== undefined)
+        if (joining !== undefined) this.#strike(nodeId, joining)
+      }
+    }
+  }
+
+  #strike(leader: number, joining: number): void {
+    const world = this.#world
+    this.#awaitsExpansion = false
+    for (const controller of world.controllerIds) this.#cut(leader, controller, 'both')
+    this.#soon(quickMs, () => {
+      // Where it counts already, it must not lose what it has not synced.
+      const states = this.#states()
+      const counts = states.length === 0 || states.some(({ isr }) => isr.includes(joining))
+      if (counts || world.down.has(joining)) return
+      world.cutPower(joining)
+      this.#restartLater(joining)
+    })
   }
 
   /** Everything works again, or will in a moment. Again and again: processes that were stopping have to be started too. */
@@ -89,6 +118,9 @@ export class Nemesis {
         return this.#succession()
       case 'power':
         return this.#cutPower([this.#random.chance(0.5) ? broker : this.#leader(broker)])
+      case 'expansion':
+        this.#awaitsExpansion = true
+        return true
       case 'blackout':
         return this.#cutPower(world.brokerIds)
       case 'stop':
@@ -110,7 +142,7 @@ export class Nemesis {
       case 'controller kill':
         return this.#kill(controller)
       case 'controller pause':
-        return this.#pause(controller)
+        return this.#pauseController(controller, broker)
       case 'controller cut':
         return this.#cut(controller, broker, this.#random.chance(0.5) ? 'both' : 'one')
       case 'slow network':
@@ -200,6 +232,19 @@ export class Nemesis {
       if (!this.#isOver) run()
     }
     this.#world.simulation.scheduler.schedule({ delayMs, label: 'nemesis', run: unlessOver })
+  }
+
+  /** For longer than another one waits before it takes over, and with something to decide for both. */
+  #pauseController(controller: number, broker: number): boolean {
+    const env = this.#world.envOf(controller)
+    env.pause()
+    this.#soon(longMs, () => env.resume())
+    if (this.#random.chance(0.5)) {
+      this.#soon(longMs, () => {
+        if (this.#world.plan.faults.includes('kill')) this.#kill(broker)
+      })
+    }
+    return true
   }
 
   #awaitStop(nodeId: number): void {

@@ -19,6 +19,8 @@ class Story {
   leaderEpoch = -1
   partitionEpoch = -1
   isr = ''
+  /** What each partition epoch was for the first who heard of it. */
+  readonly states = new Map<number, string>()
 }
 
 interface Seen {
@@ -31,7 +33,7 @@ export class Oracle {
   readonly #world: World
   readonly #stories = new Map<number, Story>()
   readonly #seen = new WeakMap<Partition, Seen>()
-  /** What each batch of the metadata log was, as the first broker or controller that had it saw it. */
+  readonly #heard = new WeakSet<PartitionImage>()
   #metadataEpoch = -1
 
   constructor(world: World) {
@@ -57,8 +59,25 @@ export class Oracle {
         if (partition !== undefined) this.#look(nodeId, partition)
       }
     }
+    for (const { parts } of this.#world.brokers.values()) this.#hear(parts.link.image)
+    for (const { controller } of this.#world.controllers.values()) this.#hear(controller.image)
     const image = this.#world.reigning?.image
     if (image !== undefined) this.#checkImage(image)
+  }
+
+  /** I10: whoever hears of a partition epoch hears the same, though two controllers may believe to reign. */
+  #hear(image: ClusterImage): void {
+    for (const state of image.topicsByName.get(topic)?.partitions ?? []) {
+      if (this.#heard.has(state)) continue
+      this.#heard.add(state)
+      const { index, partitionEpoch, leader, leaderEpoch, isr } = state
+      const text = `leader ${leader} in epoch ${leaderEpoch}, ISR ${isr.join()}`
+      const { states } = this.story(index)
+      const known = states.get(partitionEpoch)
+      if (known !== undefined && known !== text)
+        this.problem(`I10: ${index} in partition epoch ${partitionEpoch} has ${known}; and ${text}`)
+      states.set(partitionEpoch, text)
+    }
   }
 
   /** A producer was told that this is in the log. */

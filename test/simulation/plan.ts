@@ -5,6 +5,7 @@ export const faultKinds = [
   'kill',
   'succession',
   'power',
+  'expansion',
   'blackout',
   'stop',
   'pause',

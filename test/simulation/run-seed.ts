@@ -193,6 +193,7 @@ class Run {
     while (!isOver) {
       await simulation.step()
       this.#oracle.check()
+      this.#nemesis.look()
       if (this.#oracle.problems.length > 0) return
     }
   }
