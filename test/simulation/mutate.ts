@@ -7,6 +7,7 @@ import { cpSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { parseArgs } from 'node:util'
+import { repositoryPath } from '../support/repository.ts'
 import { mutants, type Mutant } from './mutants.ts'
 
 const { values } = parseArgs({
@@ -23,8 +24,8 @@ const folders = [
   'test/broker',
   'test/simulation',
 ]
-/** Beside the build, so that packages are found. */
-const copy = `${build}-mutant`
+/** In the repository, so that packages are found. */
+const copy = repositoryPath(`.build/mutant-${process.pid}`)
 
 let missed = 0
 for (const mutant of mutants) {
