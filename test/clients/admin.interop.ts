@@ -20,11 +20,15 @@ import type { Server } from './server.ts'
 const agreeMsMax = 5000
 
 /**
- * Configurations that differ on purpose: by where each broker runs, by limits that we set and Kafka does not, and
- * min.insync.replicas because Kafka 4.3 sets it for the whole cluster (eligible leader replicas).
+ * Configurations that differ on purpose: by where each broker runs, by limits that we set and Kafka does not,
+ * min.insync.replicas because Kafka 4.3 sets it for the whole cluster (eligible leader replicas), what makes a
+ * cluster notice sooner that somebody is gone, and process.roles, which has no default there.
  */
 const differing = new Set([
   'min.insync.replicas',
+  'broker.heartbeat.interval.ms',
+  'replica.socket.timeout.ms',
+  'process.roles',
   'max.connections',
   'queued.max.request.bytes',
   'listeners',
@@ -67,9 +71,21 @@ await t.test('admin: the properties that only our broker has are known', async (
       'connection.first.byte.timeout.ms',
       'connection.frame.bytes.per.second.min',
       'connection.pipelined.requests.max',
+      'controller.listener',
       'fetch.transfer',
       'flush.interval.ms',
       'flush.policy',
+      'follower.replication.throttled.rate',
+      'host.label',
+      'leader.imbalance.per.broker.percentage',
+      'leader.replication.throttled.rate',
+      'metadata.store',
+      'metadata.store.ca.file',
+      'metadata.store.certificate.file',
+      'metadata.store.key.file',
+      'metadata.store.password.file',
+      'metadata.store.user',
+      'unclean.leader.election.interval.ms',
     ],
   )
 })
