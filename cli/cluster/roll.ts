@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from 'node:timers/promises'
 import { CliError } from '../errors.ts'
 import { exitCodes } from '../exit-codes.ts'
 import { wholeNumber, type GlobalOptions } from '../options.ts'
@@ -13,7 +14,16 @@ export interface RollOptions extends GlobalOptions {
   readonly wait: string
 }
 
-/** Restarts the brokers of a `cluster start`, one after the other, each when the one before has caught up. */
+/**
+ * How long clients have to come back to a broker that leads again. librdkafka gives up, and kcat ends, when it has lost
+ * the connections to all brokers, even one after the other.
+ */
+const settleMs = 4000
+
+/**
+ * Restarts the brokers of a `cluster start`, one after the other, each when the one before has caught up, leads what it
+ * should, and clients have found it.
+ */
 export async function roll(options: RollOptions): Promise<void> {
   const limitMs = duration('--wait', options.wait)
   const directory = new ClusterDirectory(options.dataDir)
@@ -23,13 +33,14 @@ export async function roll(options: RollOptions): Promise<void> {
   await using client = await ClusterClient.open(options)
   const progress = new Progress()
   warnOfSingles(await client.state().then(({ partitions }) => partitions), progress)
-  for (const id of ids) {
+  for (const [index, id] of ids.entries()) {
+    if (index > 0) await sleep(settleMs)
     await waitForHealth(() => client.state(), limitMs, progress)
     await restart(directory, id, limitMs, progress)
     // It knows at least what happened before it was let in again: that it had left its partitions.
     await waitForHealth(() => client.state(id), limitMs, progress)
+    await client.electLeaders('preferred', null)
   }
-  await client.electLeaders('preferred', null)
   if (options.output === 'json') await writeOut(process.stdout, formatJson({ restarted: ids }))
   process.stderr.write(`Restarted brokers ${ids.join(', ')}\n`)
 }
