@@ -52,7 +52,7 @@ interface Refused {
 }
 
 interface Pending {
-  readonly topic: string
+  readonly partition: Partition
   readonly answer: Answer
   readonly committed: Promise<ErrorInfo | undefined>
   done: boolean
@@ -90,8 +90,11 @@ class ProduceInProgress {
     return new Promise((resolve) => {
       let left = this.#pending.length
       const timer = this.#context.broker.deadlines.after(this.#request.timeoutMs, () => {
-        for (const each of this.#pending)
-          if (!each.done) refuse(each.answer, errors.requestTimedOut)
+        for (const { done, answer, partition, committed } of this.#pending) {
+          if (done) continue
+          refuse(answer, errors.requestTimedOut)
+          partition.abandon(committed)
+        }
         resolve()
       })
       for (const each of this.#pending) {
@@ -99,7 +102,7 @@ class ProduceInProgress {
           each.done = true
           if (error !== undefined) {
             refuse(each.answer, error)
-            this.#refused.push({ topic: each.topic, answer: each.answer, error })
+            this.#refused.push({ topic: each.partition.topic, answer: each.answer, error })
           }
           if (--left > 0) return
           timer.cancel()
@@ -143,8 +146,7 @@ class ProduceInProgress {
     }
     if (this.#request.acks === allInSyncReplicas) {
       const committed = partition.whenCommitted(result.nextOffset)
-      if (committed !== undefined)
-        this.#pending.push({ topic: partition.topic, answer, committed, done: false })
+      if (committed !== undefined) this.#pending.push({ partition, answer, committed, done: false })
     }
     return answer
   }

@@ -1,8 +1,10 @@
+import { deferred } from '../../base/deferred.ts'
 import type { ErrorInfo } from '../../protocol/errors.ts'
 
 interface Waiter {
   readonly nextOffset: number
   readonly origin: Origin
+  readonly answer: Promise<ErrorInfo | undefined>
   readonly settle: (error: ErrorInfo | undefined) => void
 }
 
@@ -19,12 +21,19 @@ export class CommitWaiters {
 
   /** A duplicate of an earlier batch waits for less than those before it. */
   wait(nextOffset: number, origin: Origin): Promise<ErrorInfo | undefined> {
-    return new Promise((settle) => {
-      let at = this.#waiters.length
-      while (at > 0 && (this.#waiters[at - 1]?.nextOffset ?? 0) > nextOffset) at--
-      if (at === this.#waiters.length) this.#waiters.push({ nextOffset, origin, settle })
-      else this.#waiters.splice(at, 0, { nextOffset, origin, settle })
-    })
+    const { promise, resolve: settle } = deferred<ErrorInfo | undefined>()
+    const waiter: Waiter = { nextOffset, origin, answer: promise, settle }
+    let at = this.#waiters.length
+    while (at > 0 && (this.#waiters[at - 1]?.nextOffset ?? 0) > nextOffset) at--
+    if (at === this.#waiters.length) this.#waiters.push(waiter)
+    else this.#waiters.splice(at, 0, waiter)
+    return promise
+  }
+
+  /** Nobody waits for this answer any more: while nothing is committed, retries must not pile up. It never settles. */
+  abandon(answer: Promise<ErrorInfo | undefined>): void {
+    const at = this.#waiters.findIndex((waiter) => waiter.answer === answer)
+    if (at >= 0) this.#waiters.splice(at, 1)
   }
 
   /** Everything below `offset` is committed. */

@@ -180,6 +180,11 @@ export class Partition {
     return this.#waiters.wait(nextOffset, origin)
   }
 
+  /** Whoever got this from `whenCommitted` does not wait any longer. */
+  abandon(committed: Promise<ErrorInfo | undefined>): void {
+    this.#waiters.abandon(committed)
+  }
+
   get waitingAppendCount(): number {
     return this.#waiters.count
   }

@@ -342,6 +342,19 @@ t.test('leader: told the same twice, nothing happens', async (t) => {
   t.equal(await committed, errors.notLeaderOrFollower)
 })
 
+t.test('append: nobody is left waiting whose time is over', async (t) => {
+  const { partition, write, fetch } = lead()
+  const end = write()
+  const [given, kept] = [partition.whenCommitted(end), partition.whenCommitted(end)]
+  t.ok(given)
+  if (given !== undefined) partition.abandon(given)
+  t.equal(partition.waitingAppendCount, 1)
+  fetch(2, end)
+  fetch(3, end)
+  t.equal(await kept, undefined)
+  t.equal(partition.waitingAppendCount, 0)
+})
+
 t.test('leader: cut off from controller and followers, it serves no clients', async (t) => {
   const world = lead()
   const { partition, fetch } = world
