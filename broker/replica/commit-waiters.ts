@@ -1,11 +1,10 @@
-import { deferred } from '../../base/deferred.ts'
+import { deferred, type Deferred } from '../../base/deferred.ts'
 import type { ErrorInfo } from '../../protocol/errors.ts'
 
 interface Waiter {
   readonly nextOffset: number
   readonly origin: Origin
-  readonly answer: Promise<ErrorInfo | undefined>
-  readonly settle: (error: ErrorInfo | undefined) => void
+  readonly answer: Deferred<ErrorInfo | undefined>
 }
 
 /** A client is told when too few replicas are in sync; a coordinator, which has replayed the records, waits for them. */
@@ -21,18 +20,18 @@ export class CommitWaiters {
 
   /** A duplicate of an earlier batch waits for less than those before it. */
   wait(nextOffset: number, origin: Origin): Promise<ErrorInfo | undefined> {
-    const { promise, resolve: settle } = deferred<ErrorInfo | undefined>()
-    const waiter: Waiter = { nextOffset, origin, answer: promise, settle }
+    const answer = deferred<ErrorInfo | undefined>()
+    const waiter = { nextOffset, origin, answer }
     let at = this.#waiters.length
     while (at > 0 && (this.#waiters[at - 1]?.nextOffset ?? 0) > nextOffset) at--
     if (at === this.#waiters.length) this.#waiters.push(waiter)
     else this.#waiters.splice(at, 0, waiter)
-    return promise
+    return answer.promise
   }
 
   /** Nobody waits for this answer any more: while nothing is committed, retries must not pile up. It never settles. */
   abandon(answer: Promise<ErrorInfo | undefined>): void {
-    const at = this.#waiters.findIndex((waiter) => waiter.answer === answer)
+    const at = this.#waiters.findIndex((waiter) => waiter.answer.promise === answer)
     if (at >= 0) this.#waiters.splice(at, 1)
   }
 
@@ -41,19 +40,19 @@ export class CommitWaiters {
     let count = 0
     for (const waiter of this.#waiters) {
       if (waiter.nextOffset > offset) break
-      waiter.settle(undefined)
+      waiter.answer.resolve(undefined)
       count++
     }
     if (count > 0) this.#waiters.splice(0, count)
   }
 
   refuse(error: ErrorInfo): void {
-    for (const waiter of this.#waiters.splice(0)) waiter.settle(error)
+    for (const waiter of this.#waiters.splice(0)) waiter.answer.resolve(error)
   }
 
   refuseClients(error: ErrorInfo): void {
     for (const waiter of this.#waiters.splice(0)) {
-      if (waiter.origin === 'client') waiter.settle(error)
+      if (waiter.origin === 'client') waiter.answer.resolve(error)
       else this.#waiters.push(waiter)
     }
   }
