@@ -1,3 +1,5 @@
+import type { ChildProcess } from 'node:child_process'
+
 /** What every peer of a cell gets alike: the equal terms. */
 export interface Terms {
   /** 3: each a process of its own, with one controller (a process of its own at peers that have such). */
@@ -101,7 +103,7 @@ export interface SpawnOptions {
 
 /** A process in a group of its own; its output is kept, the last 64 KiB of it. */
 export interface OwnedProcess {
-  readonly child: import('node:child_process').ChildProcess
+  readonly child: ChildProcess
   readonly processId: number
   /** Standard output and error together, the end of it. */
   output(): string
