@@ -7,7 +7,8 @@ export interface Scenario {
   readonly name: string
   /** One sentence for the report: what runs, what is measured, how it was verified. */
   readonly summary: string
-  cells(scope: Scope): readonly Cell[]
+  /** `scale` multiplies the work of a sample; at 1 the timed part takes about a second here. `--secs` sets it. */
+  cells(scope: Scope, scale: number): readonly Cell[]
 }
 
 /** quick: all scenarios that take part fit in three minutes together, most have no cell then. full: in 40 minutes. */
