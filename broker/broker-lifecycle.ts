@@ -59,6 +59,8 @@ export class BrokerLifecycle {
   /** Somebody wants an answer to what was not said yet. */
   #isUrgent = false
   #isFenced = true
+  /** Another process has taken this node's place. */
+  #isReplaced = false
   /** When the last heartbeat that was answered had been sent. */
   #confirmedMs: number
   #isUnreachable = false
@@ -87,6 +89,26 @@ export class BrokerLifecycle {
     const { heartbeats } = this.#options
     if (heartbeats === undefined) return false
     return this.#clock.monotonicMs() - this.#confirmedMs > heartbeats.sessionTimeoutMs
+  }
+
+  /**
+   * Call it before metadata are followed: false when they say that another process has registered as this node. What they
+   * say of the node is not meant for this one then, and it has been told to end.
+   */
+  keepsPlace(): boolean {
+    const { link, nodeId, incarnation, failed } = this.#options
+    const known = link.image.brokers.get(nodeId)
+    if (this.#isReplaced || known === undefined) return !this.#isReplaced
+    if (known.incarnation === incarnation || known.epoch < this.#epoch) return true
+    this.#isReplaced = true
+    if (this.#isClosed()) return false
+    this.#state = 'closed'
+    this.#left?.resolve()
+    const message =
+      `Another broker has registered as node ${nodeId}, at ${known.host}:${known.port}: ` +
+      'give each broker a node.id of its own'
+    failed(new BrokerError('FENCED', message))
+    return false
   }
 
   /** Tries until it is registered, and tells the controller that it lives from then on. Rejects with `BrokerError`. */
@@ -231,8 +253,9 @@ export class BrokerLifecycle {
 
   /** The controller knows another epoch than this one. */
   async #replaced(reason: string): Promise<void> {
-    const { link, nodeId, incarnation, logger, failed } = this.#options
+    const { link, nodeId, incarnation, logger } = this.#options
     const known = link.image.brokers.get(nodeId)
+    if (!this.keepsPlace()) return
     if (known === undefined) {
       logger.warn(
         { reason },
@@ -240,17 +263,8 @@ export class BrokerLifecycle {
       )
       const outcome = await this.#tryRegister()
       if (outcome !== undefined) this.#unanswered(outcome.message)
-    } else if (known.incarnation === incarnation) {
-      if (known.epoch > this.#epoch) this.#become(known.epoch)
-    } else if (known.epoch > this.#epoch) {
-      this.#state = 'closed'
-      failed(
-        new BrokerError(
-          'FENCED',
-          `Another broker has registered as node ${nodeId}, at ${known.host}:${known.port}: ` +
-            'give each broker a node.id of its own',
-        ),
-      )
+    } else if (known.incarnation === incarnation && known.epoch > this.#epoch) {
+      this.#become(known.epoch)
     }
   }
 

@@ -137,6 +137,7 @@ export class BrokerStart {
     groups.open()
     const cleaner = this.#cleaner(logs, partitions)
     link.subscribe((records) => {
+      if (!lifecycle.keepsPlace()) return
       if (this.#changesConfig(records)) {
         this.#config = withDynamicConfigs(this.#given, image)
         cleaner?.configure()

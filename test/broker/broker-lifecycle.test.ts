@@ -132,6 +132,22 @@ t.test('lifecycle: another broker with its id ends it', async (t) => {
   t.equal(w.heartbeats.length, 1)
 })
 
+t.test('lifecycle: metadata that name another incarnation are not followed', async (t) => {
+  const w = world()
+  know(w.image, 5, '2'.repeat(32))
+  await w.lifecycle.register()
+  t.ok(w.lifecycle.keepsPlace(), 'an earlier life')
+  know(w.image, 10)
+  t.ok(w.lifecycle.keepsPlace())
+  know(w.image, 12, '2'.repeat(32))
+  t.notOk(w.lifecycle.keepsPlace())
+  w.image.apply(w.image.offset + 1, [{ type: 'unregisterBroker', brokerId: 1, brokerEpoch: 12 }])
+  t.notOk(w.lifecycle.keepsPlace(), 'not even when that one has gone')
+  t.match(w.failures, [{ code: 'FENCED', message: /node 1, at elsewhere:9.*node\.id/ }])
+  await w.env.advance(3000)
+  t.same(w.heartbeats.length, 1)
+})
+
 t.test(
   'lifecycle: its own later epoch is taken over, and a lost registration repeated',
   async (t) => {

@@ -109,6 +109,49 @@ t.test('cluster: a second broker with the same id is refused', async (t) => {
   await cluster.stopAll()
 })
 
+t.test(
+  'cluster: who was replaced while it was cut off does not lead when it is back',
+  async (t) => {
+    const failures: unknown[] = []
+    const cluster = await SimulatedCluster.create(6, { failed: (error) => failures.push(error) })
+    const assignments = [{ partitionIndex: 0, brokerIds: [1, 2, 3] }]
+    await cluster.createTopic('orders', { partitionCount: -1, replicationFactor: -1, assignments })
+    const { network } = cluster.simulation
+    for (const host of ['controller', 'broker1', 'broker3']) {
+      network.cut('broker2', host)
+      network.cut(host, 'broker2')
+    }
+    const registered = (): boolean => cluster.controller.image.brokers.get(2)?.fenced === false
+    await cluster.eventually('fenced', () => !registered())
+    const twin = await cluster.until(
+      Broker.start({
+        env: cluster.simulation.createEnv('twin'),
+        logger: silentLogger,
+        properties: {
+          'node.id': '2',
+          'process.roles': 'broker',
+          'controller.quorum.bootstrap.servers': `controller:${cluster.controllerPort}`,
+          'log.dirs': '/data',
+          listeners: 'PLAINTEXT://twin:9092',
+        },
+      }),
+    )
+    await cluster.eventually('in sync', () => cluster.stateOf('orders').isr.includes(2), 60_000)
+    cluster.kill(1)
+    cluster.kill(3)
+    await cluster.eventually('led by the twin', () => cluster.stateOf('orders').leader === 2)
+    const old = cluster.partition(2, 'orders')
+    network.heal()
+    await cluster.eventually('told', () => {
+      t.notOk(old.leads)
+      return failures.length > 0
+    })
+    t.match(failures, [{ code: 'FENCED', message: /node 2, at twin:9092.*node\.id/ }])
+    t.ok(twin.parts.partitions.get('orders', 0))
+    await cluster.until(twin.stop())
+  },
+)
+
 t.test('cluster: on sockets of this machine', async (t) => {
   const cluster = await RealCluster.create()
   t.teardown(() => cluster.remove())
