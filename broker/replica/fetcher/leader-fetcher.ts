@@ -1,3 +1,4 @@
+import { deferred } from '../../../base/deferred.ts'
 import { StorageError, type Timer } from '../../../base/env.ts'
 import { errorByCode, errors, type ErrorInfo } from '../../../protocol/errors.ts'
 import { Fetch } from '../../../protocol/messages/fetch.ts'
@@ -57,6 +58,7 @@ export class LeaderFetcher {
   #leaderFailures = 0
   #warnedMs = -Infinity
   #closed = false
+  readonly #closing = deferred<undefined>()
   #wake: () => void = () => undefined
   /** Set while the leader may be waiting for data. */
   #fetching = false
@@ -98,6 +100,7 @@ export class LeaderFetcher {
 
   async close(): Promise<void> {
     this.#closed = true
+    this.#closing.resolve(undefined)
     for (const follow of this.#follows.values()) this.#release(follow)
     this.#follows.clear()
     this.#interruptTimer?.cancel()
@@ -137,15 +140,16 @@ export class LeaderFetcher {
     }
     try {
       const timeoutMs = settings().replicaSocketTimeoutMs
-      const connection = await PeerConnection.open({
+      const opening = PeerConnection.open({
         env,
         ...address,
         clientId: this.#clientId,
         timeoutMs,
       })
+      const connection = await Promise.race([opening, this.#closing.promise])
       // re-check: awaited
-      if (this.#closed) {
-        connection.close()
+      if (connection === undefined || this.#closed) {
+        closeWhenOpen(opening)
         return undefined
       }
       this.#connection = connection
@@ -477,4 +481,14 @@ function isAsAsked({ asked, partition }: Follow): boolean {
 /** As `PartitionLog.whenDurable`, of everything below the offset that is fetched next. */
 function whenDurable({ partition }: Follow): Promise<void> | undefined {
   return partition.log.whenDurable(partition.log.nextOffset)
+}
+
+/** Nobody waits for it any more, and a dial may take its whole time. */
+function closeWhenOpen(opening: Promise<PeerConnection>): void {
+  opening.then(
+    (connection) => connection.close(),
+    (error: unknown) => {
+      if (!isPeerFailure(error)) throw error
+    },
+  )
 }

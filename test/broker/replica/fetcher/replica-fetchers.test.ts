@@ -237,6 +237,19 @@ t.test('followers: a leader that is away is dialled until it is back', async (t)
   await simulation.until(fetchers.close())
 })
 
+t.test('followers: a stop does not wait for a leader that does not answer a dial', async (t) => {
+  const { options, pass, simulation } = await fetcherStage()
+  simulation.network.cut('follower', 'broker')
+  const fetchers = new ReplicaFetchers(options)
+  fetchers.follow(new FakeFollowed('a', 0), 1)
+  await pass(100)
+  const sinceMs = options.env.clock.monotonicMs()
+  await simulation.until(fetchers.close())
+  t.equal(options.env.clock.monotonicMs(), sinceMs)
+  simulation.network.heal()
+  await pass(60_000)
+})
+
 t.test('followers: several fetchers share the partitions of one leader', async (t) => {
   const { leader, options, pass } = await fetcherStage(3)
   const partitions = Array.from({ length: 9 }, (_, index) => new FakeFollowed('a', index))
