@@ -29,7 +29,7 @@ export interface PlanOptions {
   /** Seconds that the gate takes before a sample on a quiet machine. */
   readonly gateSeconds: number
   /** Rounds become fewer to fit into it, down to `roundsMin`. */
-  readonly secondsMax?: number
+  readonly secondsMax: number | undefined
 }
 
 /** Fewer say nothing about spread. */
@@ -85,7 +85,11 @@ function planWith(scenarios: readonly Scenario[], options: PlanOptions, most: nu
 /** Why the run must not start; undefined: it may. */
 export function refusalOf(
   plan: Plan,
-  machine: { freeDiskBytes: number; freeMemoryBytes: number | undefined; secondsMax?: number },
+  machine: {
+    freeDiskBytes: number
+    freeMemoryBytes: number | undefined
+    secondsMax: number | undefined
+  },
 ): string | undefined {
   const { freeDiskBytes, freeMemoryBytes, secondsMax } = machine
   const needed = plan.diskBytes + diskReserveBytes

@@ -1,0 +1,258 @@
+// A run of the harness from its flags to its files.
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { dirname, join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { peerNamed, peerNames } from '../peers/peers.ts'
+import { scenarios as allScenarios } from '../scenarios/all.ts'
+import { agreementLines, agreementOf, agreementWanted } from './agreement.ts'
+import { flagsOf, usage, UsageError, type Flags } from './flags.ts'
+import { killEverythingAtOnce, messageOf } from './lineup.ts'
+import { availableMemoryBytes, commitOf, freeDiskBytes, machineOf } from './machine.ts'
+import { PeerUnavailable, type Peer } from './peer.ts'
+import { planLines, planOf, refusalOf, type Plan } from './plan.ts'
+import { ProcessRegistry } from './processes.ts'
+import { htmlReport } from './report/html.ts'
+import type { CellResult, PeerResult, RunResult } from './result.ts'
+import { resultsMarkdown } from './report/markdown.ts'
+import { Runner } from './runner.ts'
+import type { Scenario } from './scenario.ts'
+import { summarizeCell, summarizeRun } from './summary.ts'
+import { cellLines, firstLine, ratioLines } from './table.ts'
+
+/** On a quiet machine, before a sample. */
+const gateSeconds = 1.6
+
+/** The repository, whether this was compiled into dist/ or .build/NAME/. */
+export const repositoryRoot = fileURLToPath(new URL('.', import.meta.url)).replace(
+  /\/(dist|\.build\/[^/]+)\/bench\/harness\/$/,
+  '',
+)
+
+export function usageText(): string {
+  return usage
+    .replace('SCENARIOS', allScenarios.map(({ name }) => name).join(', '))
+    .replace('PEERS', peerNames.join(', '))
+}
+
+/** Gives the exit code. */
+export async function runBench(flags: Flags, args: readonly string[]): Promise<number> {
+  const scenarios = scenariosOf(flags)
+  const named = flags.peers ?? ['self', 'kafka']
+  const peers = named.map((name) => {
+    const peer = peerNamed(name)
+    if (peer === undefined)
+      throw new UsageError(`No peer is called ${name}: take ${peerNames.join(', ')}`)
+    return peer
+  })
+  const interruption = new AbortController()
+  const folder = mkdtempSync(join(process.env['BENCH_DIR'] ?? tmpdir(), 'millrace-bench-'))
+  const stopListening = onInterrupt(interruption, folder)
+  try {
+    return await runIn(folder, { flags, args, scenarios, peers, signal: interruption.signal })
+  } finally {
+    stopListening()
+    rmSync(folder, { recursive: true, force: true, maxRetries: 3 })
+  }
+}
+
+interface Work {
+  readonly flags: Flags
+  readonly args: readonly string[]
+  readonly scenarios: readonly Scenario[]
+  readonly peers: readonly Peer[]
+  readonly signal: AbortSignal
+}
+
+async function runIn(folder: string, work: Work): Promise<number> {
+  const { flags, scenarios, signal } = work
+  const startedAt = new Date().toISOString()
+  const { ready, results: peers } = await prepare(work.peers, signal)
+  const plan = planOf(scenarios, { ...flags, peers: ready, gateSeconds })
+  print(`${peers.map(describe).join('\n')}\n\nPlan:\n${planLines(plan).join('\n')}\n`)
+  if (flags.plansOnly) return 0
+  const refusal = refusalOf(plan, {
+    freeDiskBytes: freeDiskBytes(folder),
+    freeMemoryBytes: availableMemoryBytes(),
+    secondsMax: flags.secondsMax,
+  })
+  if (refusal !== undefined) throw new UsageError(refusal)
+  const machine = machineOf(folder)
+  const { cells, log } = await measure(plan, { folder, flags, signal })
+  const run: RunResult = {
+    format: 1,
+    startedAt,
+    endedAt: new Date().toISOString(),
+    scope: flags.scope,
+    flags: work.args,
+    roundsWanted: flags.rounds,
+    scale: flags.scale,
+    machine,
+    commit: commitOf(repositoryRoot),
+    peers,
+    scenarios: scenarios.map(({ name, summary }) => ({ name, summary })),
+    cells,
+    log,
+    isInterrupted: signal.aborted,
+  }
+  publish(run, flags)
+  return exitCodeOf(run)
+}
+
+async function measure(
+  plan: Plan,
+  { folder, flags, signal }: { folder: string; flags: Flags; signal: AbortSignal },
+): Promise<{ cells: CellResult[]; log: Runner['log'] }> {
+  const { scope, gateTimeoutMs } = flags
+  const runner = new Runner({
+    folder,
+    scope,
+    gateTimeoutMs,
+    signal,
+    print,
+    finished: (cell) => print(cellLines(summarizeCell(cell)).join('\n')),
+  })
+  const cells = await runner.run(plan)
+  return { cells, log: runner.log }
+}
+
+/** Those that can run here, and what is known of all. */
+async function prepare(
+  peers: readonly Peer[],
+  signal: AbortSignal,
+): Promise<{ ready: Peer[]; results: PeerResult[] }> {
+  const processes = new ProcessRegistry()
+  const ready: Peer[] = []
+  const results: PeerResult[] = []
+  const stop = (): void => void processes.killAll()
+  signal.addEventListener('abort', stop)
+  for (const peer of peers) {
+    const { name, protocol } = peer
+    try {
+      signal.throwIfAborted()
+      const description = await peer.prepare({ processes, log: print })
+      ready.push(peer)
+      results.push({ name, protocol, description })
+    } catch (error) {
+      // Whatever it is: the others go on.
+      const reason = error instanceof PeerUnavailable ? error.message : messageOf(error)
+      results.push({ name, protocol, skipped: reason })
+    }
+  }
+  signal.removeEventListener('abort', stop)
+  if (ready.length === 0) throw new UsageError(results.map(describe).join('\n'))
+  return { ready, results }
+}
+
+function describe({ name, description, skipped = '' }: PeerResult): string {
+  return description === undefined
+    ? `${name}: skipped, ${firstLine(skipped)}`
+    : `${name}: ${description.version}`
+}
+
+function scenariosOf({ scenarios, scope, cell }: Flags): Scenario[] {
+  for (const name of scenarios) {
+    if (!allScenarios.some((each) => each.name === name))
+      throw new UsageError(
+        `No scenario is called ${name}: take ${allScenarios.map((each) => each.name).join(', ')}`,
+      )
+  }
+  const chosen = allScenarios.filter(
+    ({ name }) => scenarios.length === 0 || scenarios.includes(name),
+  )
+  const filtered = chosen.map((scenario): Scenario => ({
+    ...scenario,
+    cells: (...given) =>
+      scenario.cells(...given).filter(({ name }) => cell === undefined || name.includes(cell)),
+  }))
+  const present = filtered.filter((scenario) => scenario.cells(scope, 1).length > 0)
+  if (present.length === 0) throw new UsageError('No cell has such a name')
+  return present
+}
+
+/** The first Ctrl-C ends the run and keeps what was found; a second one ends at once. Nothing is left running either way. */
+function onInterrupt(interruption: AbortController, folder: string): () => void {
+  const interrupt = (signal: NodeJS.Signals): void => {
+    killEverythingAtOnce()
+    if (interruption.signal.aborted) {
+      rmSync(folder, { recursive: true, force: true, maxRetries: 3 })
+      process.exit(interruptedCode)
+    }
+    print(`\n${signal}: stopping`)
+    interruption.abort(new Error('interrupted'))
+  }
+  const signals = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const
+  for (const signal of signals) process.on(signal, interrupt)
+  process.on('exit', killEverythingAtOnce)
+  return () => {
+    for (const signal of signals) process.removeListener(signal, interrupt)
+    process.removeListener('exit', killEverythingAtOnce)
+  }
+}
+
+export function publish(run: RunResult, flags: Flags): void {
+  const stamp = run.startedAt.replaceAll(/[:.]/g, '-')
+  const outPath = flags.outPath ?? join(repositoryRoot, 'bench', 'out', `${stamp}.json`)
+  const htmlPath = flags.htmlPath ?? outPath.replace(/(\.json)?$/, '.html')
+  write(outPath, `${JSON.stringify(run, null, 1)}\n`)
+  write(htmlPath, htmlReport(run))
+  const summaries = summarizeRun(run)
+  print(`\n${ratioLines(summaries).join('\n')}\n`)
+  print(`~: the interval holds 1, or not every round says the same.\n${outPath}\n${htmlPath}`)
+  const isWhole = run.scope === 'full' && flags.scenarios.length === 0 && !run.isInterrupted
+  const resultsPath =
+    flags.resultsPath ?? (isWhole ? join(repositoryRoot, 'bench', 'RESULTS.md') : undefined)
+  if (resultsPath === undefined) return
+  write(resultsPath, resultsMarkdown(run))
+  print(resultsPath)
+}
+
+function write(path: string, text: string): void {
+  mkdirSync(dirname(path), { recursive: true })
+  writeFileSync(path, text)
+}
+
+const interruptedCode = 130
+
+/** 1: Millrace itself failed somewhere. A peer that is missing is no failure. */
+function exitCodeOf(run: RunResult): number {
+  if (run.isInterrupted) return interruptedCode
+  const hasFailed = run.cells.some(({ entries, samples }) =>
+    entries.some(
+      ({ peer, skipped }) =>
+        peer === 'self' &&
+        skipped !== undefined &&
+        (samples.length > 0 || !skipped.startsWith('it speaks')),
+    ),
+  )
+  return hasFailed ? 1 : 0
+}
+
+function print(text: string): void {
+  console.log(text)
+}
+
+/** Two JSON files: which ratios of the first lie within the interval of the second, and the other way round. */
+export function compareRuns(paths: readonly string[]): number {
+  const [one, other] = paths
+  if (one === undefined || other === undefined || paths.length !== 2)
+    throw new UsageError('compare takes two JSON files')
+  const agreement = agreementOf(readRun(one), readRun(other))
+  print(agreementLines(agreement).join('\n'))
+  return agreement.part >= agreementWanted ? 0 : 1
+}
+
+/** The report and the tables again, from the raw samples of a JSON file. */
+export function reportAgain(args: readonly string[]): number {
+  const [path, ...flags] = args
+  if (path === undefined) throw new UsageError('report takes a JSON file')
+  const run = readRun(path)
+  publish(run, { ...flagsOf(flags), outPath: path })
+  return 0
+}
+
+function readRun(path: string): RunResult {
+  const run = JSON.parse(readFileSync(path, 'utf8')) as RunResult
+  if (run.format !== 1) throw new UsageError(`${path} is not a result of this harness`)
+  return run
+}

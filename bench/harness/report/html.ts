@@ -1,0 +1,5 @@
+import type { RunResult } from '../result.ts'
+
+export function htmlReport(run: RunResult): string {
+  return `${run.startedAt}\n`
+}

@@ -1,0 +1,101 @@
+// Data for scenarios that measure something else than producing: batches of records to some partitions, remembered for
+// the verification.
+import type { Verified } from '../harness/scenario.ts'
+import { batchSet, type Batch } from './batch-set.ts'
+import { produceFrame } from './frames.ts'
+import type { Generator } from './generator.ts'
+import type { ProduceJob } from './jobs.ts'
+import { nothingSent, readBack } from './read-back.ts'
+import type { Topic } from './topics.ts'
+
+export interface FillOptions {
+  /** Of each partition that is filled. */
+  readonly batchesEach: number
+  /** Absent: all of them. */
+  readonly partitions?: readonly number[]
+  /** Requests under way on each connection. */
+  readonly depth: number
+}
+
+/** Partitions of one leader that share a connection. */
+const partitionsPerConnection = 1000
+
+export class Filling {
+  readonly topic: Topic
+  readonly #batches: readonly Batch[]
+  readonly #sent: ReturnType<typeof nothingSent>
+  readonly #batchBytesMax: number
+
+  constructor(topic: Topic, size: { readonly batchBytes: number; readonly recordBytes: number }) {
+    this.topic = topic
+    this.#batches = batchSet(size.batchBytes, size.recordBytes)
+    this.#batchBytesMax = Math.max(...this.#batches.map(({ bytes }) => bytes.length))
+    this.#sent = nothingSent(topic.leaders.length)
+  }
+
+  /** Of what `job` was asked for so far. */
+  get sentRecords(): number {
+    return this.#sent.reduce((sum, { records }) => sum + records, 0)
+  }
+
+  /** acks=all. Counts as sent: whoever asks for it must run it. */
+  job({ batchesEach, partitions, depth }: FillOptions): ProduceJob {
+    const wanted = partitions ?? this.topic.leaders.map((_, partition) => partition)
+    const connections: ProduceJob['connections'][number][] = []
+    for (const own of this.#byLeader(wanted)) {
+      const leader = this.topic.leaders[own[0] ?? 0]
+      if (leader === undefined) throw new Error(`${this.topic.name} has no leader`)
+      const frames = own.map((partition) => this.#frame(partition, batchesEach))
+      const count = own.length * batchesEach
+      const [first] = frames
+      connections.push({
+        ...leader,
+        frames: frames.map(({ frame }) => frame),
+        count,
+        depth,
+        errorAt: first?.errorAt,
+      })
+    }
+    return { kind: 'produce', connections }
+  }
+
+  async run(generator: Generator, options: FillOptions): Promise<void> {
+    await generator.run(this.job(options))
+  }
+
+  /** Reads everything back that was sent. */
+  verify(generator: Generator): Promise<Verified> {
+    return readBack(generator, this.topic, {
+      sent: this.#sent,
+      batchBytesMax: this.#batchBytesMax,
+    })
+  }
+
+  /** Each partition has a batch of its own, which is sent to it again and again. */
+  #frame(partition: number, count: number): { frame: Buffer; errorAt: number } {
+    const batch = this.#batches[partition % this.#batches.length]
+    const sent = this.#sent[partition]
+    if (batch === undefined || sent === undefined)
+      throw new Error(`${this.topic.name} has no partition ${partition}`)
+    sent.records += batch.records * count
+    sent.checksum.add(batch.crc, count)
+    return produceFrame({ topic: this.topic.name, partition, batch: batch.bytes, acks: -1 })
+  }
+
+  #byLeader(wanted: readonly number[]): number[][] {
+    const groups: number[][] = []
+    const open = new Map<string, number[]>()
+    for (const partition of wanted) {
+      const leader = this.topic.leaders[partition]
+      const key = `${leader?.host}:${leader?.port}`
+      let group = open.get(key)
+      if (group === undefined || group.length === partitionsPerConnection) {
+        group = []
+        groups.push(group)
+        open.set(key, group)
+      }
+      group.push(partition)
+    }
+    return groups
+  }
+}

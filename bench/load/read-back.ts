@@ -1,0 +1,55 @@
+// What stands in a topic after a sample: every batch of every partition, read by raw fetches and with its CRC computed.
+import type { Verified } from '../harness/scenario.ts'
+import { Checksum } from './checksum.ts'
+import { readerConnection } from './frames.ts'
+import type { Generator } from './generator.ts'
+import type { Topic } from './topics.ts'
+
+const fetchBytes = 2 ** 20
+
+/** What was sent, by partition. */
+export interface Sent {
+  readonly records: number
+  readonly checksum: Checksum
+}
+
+export function nothingSent(partitions: number): { records: number; checksum: Checksum }[] {
+  return Array.from({ length: partitions }, () => ({ records: 0, checksum: new Checksum() }))
+}
+
+/**
+ * Reads each partition from its beginning to the offset that it must have reached, a few at a time. Fails when offsets have
+ * a gap, when a CRC is wrong and when less is there. What is beyond is not looked for.
+ */
+export async function readBack(
+  generator: Generator,
+  topic: Topic,
+  { sent, batchBytesMax }: { sent: readonly Sent[]; batchBytesMax: number },
+): Promise<Verified> {
+  let foundRecords = 0
+  const found: string[] = []
+  for (let from = 0; from < sent.length; from += atOnce) {
+    const connections = sent.slice(from, from + atOnce).map(({ records }, index) =>
+      readerConnection({
+        topic,
+        partition: from + index,
+        fetchBytes,
+        batchBytesMax,
+        fromOffset: 0,
+        untilOffset: records,
+      }),
+    )
+    const result = await generator.run({ kind: 'read', connections, isThorough: true })
+    foundRecords += result.records
+    found.push(result.checksum)
+  }
+  return {
+    expectedRecords: sent.reduce((sum, { records }) => sum + records, 0),
+    foundRecords,
+    expectedChecksum: Checksum.of(sent.map(({ checksum }) => checksum.toString())),
+    foundChecksum: Checksum.of(found),
+  }
+}
+
+/** Partitions that are read together. */
+const atOnce = 20
