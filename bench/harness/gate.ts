@@ -80,7 +80,6 @@ export class IntervalMeter {
     gateMs: number
   }) {
     this.#servers = options.servers
-    // A generator that is a child of the harness would be counted twice.
     this.#clients = options.clients
     this.#gateMs = options.gateMs
     this.#begin = this.#look()
@@ -113,7 +112,8 @@ export class IntervalMeter {
 
   #look(): Look {
     const servers = countersOf(this.#servers())
-    const clients = countersOf(this.#clients)
+    // Servers are children of the harness too: only its own threads count.
+    const clients = countersOf(this.#clients, [process.pid])
     const kernelMs = kernelThreadsMs()
     return { servers, clients, kernelMs, machine: machineCounters(), atMs: performance.now() }
   }

@@ -40,9 +40,10 @@ export function descendants(roots: readonly number[]): number[] {
   return [...found]
 }
 
-export function countersOf(roots: readonly number[]): GroupCounters {
+/** Of the roots and their descendants, and of `alone` without theirs. */
+export function countersOf(roots: readonly number[], alone: readonly number[] = []): GroupCounters {
   const counters = new Map<number, ProcessCounters>()
-  for (const processId of descendants(roots)) {
+  for (const processId of [...descendants(roots), ...alone]) {
     const one = attempt(() => countersOfProcess(processId))
     if (one !== undefined) counters.set(processId, one)
   }

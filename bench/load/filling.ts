@@ -33,11 +33,6 @@ export class Filling {
     this.#sent = nothingSent(topic.leaders.length)
   }
 
-  /** Of what `job` was asked for so far. */
-  get sentRecords(): number {
-    return this.#sent.reduce((sum, { records }) => sum + records, 0)
-  }
-
   /** acks=all. Counts as sent: whoever asks for it must run it. */
   job({ batchesEach, partitions, depth }: FillOptions): ProduceJob {
     const wanted = partitions ?? this.topic.leaders.map((_, partition) => partition)
@@ -63,12 +58,16 @@ export class Filling {
     await generator.run(this.job(options))
   }
 
-  /** Reads everything back that was sent. */
-  verify(generator: Generator): Promise<Verified> {
-    return readBack(generator, this.topic, {
-      sent: this.#sent,
-      batchBytesMax: this.#batchBytesMax,
-    })
+  /** Reads everything back that was sent, from those who lead now. */
+  verify(generator: Generator, leaders = this.topic.leaders): Promise<Verified> {
+    return readBack(
+      generator,
+      { ...this.topic, leaders },
+      {
+        sent: this.#sent,
+        batchBytesMax: this.#batchBytesMax,
+      },
+    )
   }
 
   /** Each partition has a batch of its own, which is sent to it again and again. */

@@ -39,7 +39,7 @@ function reply(message: FromGenerator): void {
 
 process.on('message', (message) => {
   answer(message as ToGenerator).then(reply, (error: unknown) =>
-    reply({ error: error instanceof Error ? (error.stack ?? error.message) : String(error) }),
+    reply({ error: error instanceof Error ? error.message : String(error) }),
   )
 })
 // The harness is gone: so is the reason for this process.

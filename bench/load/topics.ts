@@ -31,7 +31,7 @@ export async function makeTopic(running: RunningPeer, wanted: WantedTopic): Prom
   const id = await createTopic(node, wanted)
   let leaders: Leader[] = []
   await eventually(`${wanted.name} has leaders`, async () => {
-    leaders = await leadersOf(running, wanted.name, wanted.replicas ?? 1)
+    leaders = await leadersKnownTo(node, wanted.name, wanted.replicas ?? 1)
     return leaders.length === wanted.partitions && (await lead(wanted.name, leaders))
   })
   return { name: wanted.name, id, leaders }
@@ -53,8 +53,11 @@ async function lead(name: string, leaders: readonly Leader[]): Promise<boolean> 
 }
 
 /** Of the partitions that are served with so many replicas in sync. */
-async function leadersOf(running: RunningPeer, name: string, replicas: number): Promise<Leader[]> {
-  const [node] = running.nodes
+export async function leadersKnownTo(
+  node: Leader,
+  name: string,
+  replicas: number,
+): Promise<Leader[]> {
   const request = { topics: [{ name }], allowAutoTopicCreation: false }
   const { topics, brokers } = await send(node, Metadata, 9, request)
   const addresses = new Map(brokers.map(({ nodeId, host, port }) => [nodeId, { host, port }]))
