@@ -13,6 +13,16 @@ const pageStates = Buffer.alloc(4096)
 const aheadBytes = 256 * 1024
 const rememberedMs = 1_000
 
+/**
+ * A page that was read through a map counts as this process's memory for as long as it is mapped: a broker whose whole
+ * log was read once would look as large as its log. Beyond so many bytes all of them leave the process again; they stay
+ * in the page cache, and reading them once more costs a fault for every 64 KiB.
+ */
+const touchedBytesMax = 64 * 2 ** 20
+const chunkBytes = 2 ** 20
+const touchedMaps = new Set<MappedFile>()
+let touchedBytes = 0
+
 /** A read-only shared mapping of a file. */
 export class MappedFile implements MappedView {
   readonly #native: Native
@@ -22,6 +32,8 @@ export class MappedFile implements MappedView {
   #hotFrom = 0
   #hotTo = 0
   #hotUntilMs = 0
+  /** One byte for each chunk: 1 when it was read since the last `#forget`. */
+  #touched: Uint8Array | undefined
 
   private constructor(system: Native, space: Space) {
     this.#native = system
@@ -46,6 +58,7 @@ export class MappedFile implements MappedView {
   resident(position: number, count: number): boolean {
     assert(!this.#released, 'a released map is not used')
     const end = Math.min(position + count, this.buffer.length)
+    this.#touch(position, end)
     const nowMs = performance.now()
     const known = position >= this.#hotFrom && end <= this.#hotTo && nowMs < this.#hotUntilMs
     if (known) return true
@@ -71,9 +84,37 @@ export class MappedFile implements MappedView {
     return end
   }
 
+  /** Notes that [from, to) is about to be read. */
+  #touch(from: number, to: number): void {
+    this.#touched ??= new Uint8Array(Math.ceil(this.buffer.length / chunkBytes))
+    for (let chunk = Math.floor(from / chunkBytes); chunk * chunkBytes < to; chunk++) {
+      if (this.#touched[chunk] === 1) continue
+      this.#touched[chunk] = 1
+      touchedBytes += this.#bytesOf(chunk)
+      touchedMaps.add(this)
+    }
+    if (touchedBytes <= touchedBytesMax) return
+    for (const map of touchedMaps) map.#forget()
+  }
+
+  #forget(): void {
+    if (!touchedMaps.delete(this)) return
+    // Refused: the pages stay, which costs no more than memory.
+    this.#native.forget?.(this.#space.address, this.buffer.length)
+    this.#touched?.forEach((value, chunk) => {
+      if (value === 1) touchedBytes -= this.#bytesOf(chunk)
+    })
+    this.#touched?.fill(0)
+  }
+
+  #bytesOf(chunk: number): number {
+    return Math.min(chunkBytes, this.buffer.length - chunk * chunkBytes)
+  }
+
   release(): void {
     assert(!this.#released, 'a map is released once')
     this.#released = true
+    this.#forget()
     // Space that can't be cleared is lost: another file must not appear where this one still is.
     if (this.#native.unmap?.(this.#space.address, this.buffer.length) === true) this.#space.give()
   }

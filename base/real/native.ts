@@ -18,6 +18,8 @@ export interface Native {
   readonly view: (address: number, bytes: number) => ArrayBuffer
   /** One byte a page into `pages`, bit 0 set when the page is in memory; false when the system refused. `address` is page aligned. */
   readonly resident: ((address: number, bytes: number, pages: Uint8Array) => boolean) | undefined
+  /** Mapped pages leave this process and stay in the page cache; false when the system refused. `address` is page aligned. */
+  readonly forget: ((address: number, bytes: number) => boolean) | undefined
   /** A second descriptor of the same open socket; undefined when there is none left. */
   readonly duplicate: ((fd: number) => number | undefined) | undefined
   /** Takes an exclusive lock on an open file without waiting. False: somebody else holds it. */
@@ -45,6 +47,8 @@ const protRead = 1
 const mapShared = 1
 const mapPrivate = 2
 const mapFixed = 0x10
+/** MADV_DONTNEED, which on a shared map of a file loses nothing. */
+const adviseDontNeed = 4
 /** MAP_ANONYMOUS | MAP_NORESERVE. */
 const mapNothing = process.platform === 'linux' ? 0x4020 : 0x1040
 const lockExclusiveNow = 2 | 4
@@ -80,6 +84,7 @@ function bind(koffi: Koffi): Native {
     'int64_t mmap(int64_t at, uint64_t bytes, int protection, int flags, int fd, int64_t from)',
   )
   const mincore = symbol(library, 'int mincore(int64_t at, uint64_t bytes, uint8_t *pages)')
+  const madvise = symbol(library, 'int madvise(int64_t at, uint64_t bytes, int advice)')
   const dup = symbol(library, 'int dup(int fd)')
   const flock = symbol(library, 'int flock(int fd, int operation)')
   const sendfile =
@@ -108,6 +113,7 @@ function bind(koffi: Koffi): Native {
         mmap(address, bytes, protNone, mapPrivate | mapNothing | mapFixed, -1, 0) === address),
     view: (address, bytes) => koffi.view(address, bytes),
     resident: mincore && ((address, bytes, pages) => mincore(address, bytes, pages) === 0),
+    forget: madvise && ((address, bytes) => madvise(address, bytes, adviseDontNeed) === 0),
     duplicate:
       dup &&
       ((fd) => {

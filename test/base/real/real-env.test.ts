@@ -1,6 +1,6 @@
 // What only the machine can show: descriptors that run out, locks of other processes, closes with work in flight.
 import { spawn, spawnSync } from 'node:child_process'
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import * as net from 'node:net'
 import { constants, PerformanceObserver } from 'node:perf_hooks'
 import { tmpdir } from 'node:os'
@@ -72,6 +72,38 @@ t.test('map: pages never touched are not resident', { skip: native() === undefin
   map?.release()
   file.close()
 })
+
+t.test(
+  'map: a large file read once leaves little of it in the process',
+  { skip: native() === undefined },
+  async (t) => {
+    const file = realDisk.open(join(temporaryFolder(t), 'a'), 'write')
+    const partBytes = 2 ** 20
+    const partCount = 256
+    const part = Buffer.alloc(partBytes, 1)
+    for (let index = 0; index < partCount; index++) file.write([part], index * partBytes)
+    const map = file.map(partCount * partBytes)
+    const before = fileBytesOfProcess()
+    let different = 0
+    for (let index = 0; index < partCount; index++) {
+      t.equal(map?.resident(index * partBytes, partBytes), true)
+      const read = map?.buffer.subarray(index * partBytes, (index + 1) * partBytes)
+      if (read?.equals(part) !== true) different++
+    }
+    t.equal(different, 0)
+    t.ok(fileBytesOfProcess() - before < 100 * 2 ** 20, `${fileBytesOfProcess() - before} bytes`)
+    t.equal(map?.buffer[5], 1, 'what was read before can be read again')
+    map?.release()
+    file.close()
+  },
+)
+
+/** 0 where there is no /proc. */
+function fileBytesOfProcess(): number {
+  if (!existsSync('/proc/self/status')) return 0
+  const line = /^RssFile:\s+(\d+) kB$/m.exec(readFileSync('/proc/self/status', 'utf8'))
+  return Number(line?.[1] ?? 0) * 1024
+}
 
 t.test('map: many large ones cost no collections', { skip: native() === undefined }, async (t) => {
   const file = realDisk.open(join(temporaryFolder(t), 'a'), 'write')
