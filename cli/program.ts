@@ -1,4 +1,5 @@
 import { Command, Option } from 'commander'
+import { addBench } from './bench/program.ts'
 import type { ConfigOptions, StartOptions } from './start.ts'
 import { addCluster } from './cluster/program.ts'
 import type { ConsumeOptions } from './consume.ts'
@@ -37,6 +38,7 @@ export function createProgram(): Command {
   addGroup(program)
   addLog(program)
   addMetadata(program)
+  addBench(program)
   return program
 }
 
