@@ -15,6 +15,8 @@ export interface ClusterLayout {
   readonly controllerPort: number
   /** By id. */
   readonly brokers: readonly BrokerPlace[]
+  /** What `--set` said, of all processes. */
+  readonly properties: Readonly<Record<string, string>>
 }
 
 export interface LayoutOptions {
@@ -22,6 +24,10 @@ export interface LayoutOptions {
   readonly brokerCount: number | undefined
   /** Undefined: where they were, or 9092. */
   readonly basePort: number | undefined
+  /** In addition to those of earlier starts, or instead. */
+  readonly properties: Readonly<Record<string, string>>
+  /** Names of properties that hold no longer. */
+  readonly forgotten: readonly string[]
 }
 
 /** Brokers have lower ids. */
@@ -34,8 +40,9 @@ const portMax = 65_535
 /** What a start runs, given what an earlier one ran: broker 1 at the base port, the others and the controller behind it. */
 export function planLayout(
   earlier: ClusterLayout | undefined,
-  { brokerCount, basePort = earlier?.basePort ?? basePortDefault }: LayoutOptions,
+  options: LayoutOptions,
 ): ClusterLayout {
+  const { brokerCount, basePort = earlier?.basePort ?? basePortDefault } = options
   const ids = brokerIds(earlier, brokerCount)
   const kept = earlier?.basePort === basePort ? earlier : undefined
   const taken = new Set(kept?.brokers.map(({ port }) => port))
@@ -53,7 +60,21 @@ export function planLayout(
     port: kept?.brokers.find((broker) => broker.id === id)?.port ?? choose(basePort + id - 1),
   }))
   const controllerPort = kept?.controllerPort ?? choose(basePort + ids.length)
-  return { basePort, controllerPort, brokers }
+  return { basePort, controllerPort, brokers, properties: propertiesOf(earlier, options) }
+}
+
+function propertiesOf(
+  earlier: ClusterLayout | undefined,
+  { properties, forgotten }: LayoutOptions,
+): Record<string, string> {
+  const unknown = forgotten.find((name) => earlier?.properties[name] === undefined)
+  if (unknown !== undefined)
+    throw CliError.usage(`No earlier start has set ${unknown}: there is nothing to unset`)
+  const kept = Object.entries(earlier?.properties ?? {})
+  return {
+    ...Object.fromEntries(kept.filter(([name]) => !forgotten.includes(name))),
+    ...properties,
+  }
 }
 
 function brokerIds(earlier: ClusterLayout | undefined, wanted: number | undefined): number[] {
@@ -81,8 +102,11 @@ export function layoutText(layout: ClusterLayout): string {
 export function parseLayout(text: string): ClusterLayout | undefined {
   const value = parseJson(text)
   if (!isObject(value) || value['version'] !== 1) return undefined
-  const { basePort, controllerPort, brokers } = value
+  // Before they were kept, there were none.
+  const { basePort, controllerPort, brokers, properties = {} } = value
   if (!isPort(basePort, 0) || !isPort(controllerPort, 1) || !Array.isArray(brokers))
+    return undefined
+  if (!isObject(properties) || !Object.values(properties).every((each) => typeof each === 'string'))
     return undefined
   const places: BrokerPlace[] = []
   for (const each of brokers as unknown[]) {
@@ -91,7 +115,9 @@ export function parseLayout(text: string): ClusterLayout | undefined {
     if (!isPort(port, 1) || typeof id !== 'number' || !Number.isSafeInteger(id)) return undefined
     places.push({ id, port })
   }
-  return places.length === 0 ? undefined : { basePort, controllerPort, brokers: places }
+  if (places.length === 0) return undefined
+  const texts = Object.entries(properties).map(([name, text]) => [name, String(text)] as const)
+  return { basePort, controllerPort, brokers: places, properties: Object.fromEntries(texts) }
 }
 
 function isPort(value: unknown, least: number): value is number {

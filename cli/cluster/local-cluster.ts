@@ -123,7 +123,7 @@ export class LocalCluster {
       `${localHost}:${this.#controller.port}`,
       '--data-dir',
       this.#options.directory.controllerPath,
-      ...this.#defaults(),
+      ...this.#properties(),
       ...this.#options.args,
     ]
   }
@@ -141,18 +141,20 @@ export class LocalCluster {
       `${localHost}:${port}`,
       '--data-dir',
       this.#options.directory.brokerPath(id),
-      ...this.#defaults(),
+      ...this.#properties(),
       ...this.#options.args,
     ]
   }
 
-  /** A cluster is there to lose a broker and nothing else. Whoever starts it may say otherwise: the last value counts. */
-  #defaults(): string[] {
-    const replicas = Math.min(this.#options.layout.brokers.length, replicasMax)
+  /** A cluster is there to lose a broker and nothing else. Whoever starts it may say otherwise. */
+  #properties(): string[] {
+    const { layout } = this.#options
+    const replicas = Math.min(layout.brokers.length, replicasMax)
     const properties = {
       'default.replication.factor': replicas,
       'offsets.topic.replication.factor': replicas,
       'min.insync.replicas': Math.max(1, replicas - 1),
+      ...layout.properties,
     }
     return Object.entries(properties).flatMap(([name, value]) => ['--set', `${name}=${value}`])
   }
@@ -169,6 +171,7 @@ export class LocalCluster {
       basePort: layout.basePort,
       controllerPort: this.#controller.port,
       brokers: this.#brokers.map(({ id, port }) => ({ id, port })),
+      properties: layout.properties,
     })
   }
 

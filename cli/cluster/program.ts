@@ -24,7 +24,13 @@ export function addCluster(program: Command): void {
       '--base-port <n>',
       'of the first broker, the others follow; 0 picks free ones (default: as before, or 9092)',
     )
-    .option('--set <key=value>', 'a property of all processes; may be repeated', collect, [])
+    .option(
+      '--set <key=value>',
+      'a property of all processes, now and at later starts; may be repeated',
+      collect,
+      [],
+    )
+    .option('--unset <key>', 'what an earlier --set said holds no longer', collect, [])
     .option('--ready-json', 'print one line of JSON on standard output when clients are served')
     .addOption(logLevel('warn'))
     .addHelpText('after', examples('millrace cluster start --brokers 3 --data-dir ./cluster'))

@@ -3,7 +3,7 @@ import { once } from 'node:events'
 import type { LogLevel } from '../../base/logger.ts'
 import { CliError } from '../errors.ts'
 import { exitCodes } from '../exit-codes.ts'
-import { wholeNumber, type GlobalOptions } from '../options.ts'
+import { keyValues, wholeNumber, type GlobalOptions } from '../options.ts'
 import { writeOut } from '../output.ts'
 import { ClusterDirectory } from './cluster-directory.ts'
 import { planLayout, type ClusterLayout } from './layout.ts'
@@ -14,6 +14,7 @@ export interface ClusterStartOptions extends GlobalOptions {
   readonly brokers?: string
   readonly basePort?: string
   readonly set: readonly string[]
+  readonly unset: readonly string[]
   readonly readyJson?: boolean
   readonly logLevel: LogLevel
 }
@@ -27,9 +28,11 @@ export async function startCluster(options: ClusterStartOptions): Promise<void> 
       options.brokers === undefined ? undefined : wholeNumber('--brokers', options.brokers, 1),
     basePort:
       options.basePort === undefined ? undefined : wholeNumber('--base-port', options.basePort, 0),
+    properties: keyValues('--set', options.set),
+    forgotten: options.unset,
   })
   await checkPorts(layout)
-  const args = [...options.set.flatMap((set) => ['--set', set]), '--log-level', options.logLevel]
+  const args = ['--log-level', options.logLevel]
   const cluster = new LocalCluster({ directory, layout, args, say }, lock)
   stopOnSignals(cluster)
   const ready = await cluster.start()

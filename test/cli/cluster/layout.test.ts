@@ -1,7 +1,7 @@
 import t from 'tap'
 import { layoutText, parseLayout, planLayout } from '../../../cli/cluster/layout.ts'
 
-const none = { brokerCount: undefined, basePort: undefined }
+const none = { brokerCount: undefined, basePort: undefined, properties: {}, forgotten: [] }
 
 t.test('layout: three brokers from 9092 on, the controller behind them', async (t) => {
   const layout = planLayout(undefined, none)
@@ -9,30 +9,35 @@ t.test('layout: three brokers from 9092 on, the controller behind them', async (
     basePort: 9092,
     controllerPort: 9095,
     brokers: [1, 2, 3].map((id) => ({ id, port: 9091 + id })),
+    properties: {},
   })
   t.same(parseLayout(layoutText(layout)), layout, 'comes back from its file')
 })
 
 t.test('layout: a later start keeps who is where, and adds', async (t) => {
-  const first = planLayout(undefined, { brokerCount: 3, basePort: 5000 })
+  const first = planLayout(undefined, { ...none, brokerCount: 3, basePort: 5000 })
   t.same(planLayout(first, none), first)
-  const more = planLayout(first, { brokerCount: 4, basePort: undefined })
+  const more = planLayout(first, { ...none, brokerCount: 4 })
   t.same(more.brokers[3], { id: 4, port: 5004 }, 'the controller has 5003')
   t.equal(more.controllerPort, 5003)
   const gone = { ...more, brokers: more.brokers.filter(({ id }) => id !== 2) }
   t.same(planLayout(gone, none), gone)
   t.same(
-    planLayout(gone, { brokerCount: 4, basePort: undefined }).brokers.map(({ id }) => id),
+    planLayout(gone, { ...none, brokerCount: 4 }).brokers.map(({ id }) => id),
     [1, 3, 4, 5],
   )
-  t.throws(() => planLayout(first, { brokerCount: 2, basePort: undefined }), {
+  t.throws(() => planLayout(first, { ...none, brokerCount: 2 }), {
     code: 'FEWER_BROKERS',
   })
-  t.equal(planLayout(first, { brokerCount: 3, basePort: 7000 }).controllerPort, 7003, 'moves')
+  t.equal(
+    planLayout(first, { ...none, brokerCount: 3, basePort: 7000 }).controllerPort,
+    7003,
+    'moves',
+  )
 })
 
 t.test('layout: free ports stay what they became', async (t) => {
-  const first = planLayout(undefined, { brokerCount: 2, basePort: 0 })
+  const first = planLayout(undefined, { ...none, brokerCount: 2, basePort: 0 })
   t.same(
     first.brokers.map(({ port }) => port),
     [0, 0],
@@ -44,16 +49,19 @@ t.test('layout: free ports stay what they became', async (t) => {
       { id: 1, port: 40_001 },
       { id: 2, port: 39_000 },
     ],
+    properties: {},
   }
   t.same(planLayout(known, none), known)
-  t.same(planLayout(known, { brokerCount: 3, basePort: undefined }).brokers[2], { id: 3, port: 0 })
+  t.same(planLayout(known, { ...none, brokerCount: 3 }).brokers[2], { id: 3, port: 0 })
 })
 
 t.test('layout: bad numbers and bad files', async (t) => {
-  t.throws(() => planLayout(undefined, { brokerCount: 100, basePort: undefined }), {
+  t.throws(() => planLayout(undefined, { ...none, brokerCount: 100 }), {
     code: 'USAGE',
   })
-  t.throws(() => planLayout(undefined, { brokerCount: 3, basePort: 65_534 }), { code: 'USAGE' })
+  t.throws(() => planLayout(undefined, { ...none, brokerCount: 3, basePort: 65_534 }), {
+    code: 'USAGE',
+  })
   for (const text of [
     '',
     'x',
@@ -66,4 +74,17 @@ t.test('layout: bad numbers and bad files', async (t) => {
     '{"version":1,"basePort":1,"controllerPort":2,"brokers":[1]}',
   ])
     t.equal(parseLayout(text), undefined, text)
+})
+
+t.test('layout: properties hold at later starts, until they are changed or unset', async (t) => {
+  const first = planLayout(undefined, { ...none, properties: { a: '1', b: '2' } })
+  t.same(parseLayout(layoutText(first)), first)
+  t.same(planLayout(first, none).properties, { a: '1', b: '2' })
+  t.same(planLayout(first, { ...none, properties: { b: '3' } }).properties, { a: '1', b: '3' })
+  t.same(planLayout(first, { ...none, forgotten: ['a'] }).properties, { b: '2' })
+  t.throws(() => planLayout(first, { ...none, forgotten: ['c'] }), { code: 'USAGE' })
+  const { properties: _properties, ...without } = JSON.parse(layoutText(first)) as typeof first
+  t.same(parseLayout(JSON.stringify(without))?.properties, {}, 'of a version that kept none')
+  const broken = { ...without, properties: { a: 1 } }
+  t.equal(parseLayout(JSON.stringify(broken)), undefined)
 })

@@ -25,7 +25,8 @@ const processesOf = (): Processes =>
   JSON.parse(readFileSync(join(directory, 'run.json'), 'utf8')) as Processes
 
 t.test('cluster start: what is killed comes back, and a stop ends all', async (t) => {
-  const cluster = await startCluster(t, directory, ['--brokers', '3', '--base-port', '0'])
+  const first = ['--brokers', '3', '--base-port', '0', '--set', 'num.partitions=5']
+  const cluster = await startCluster(t, directory, first)
   const onCluster = ['-b', cluster.bootstrap]
   const before = processesOf()
   t.match(await runCommand([...onCluster, 'topic', 'create', 'kept', '-p', '3']), { exitCode: 0 })
@@ -58,6 +59,9 @@ t.test('cluster start: goes on with the cluster that is there', async (t) => {
   t.equal(cluster.bootstrap.split(',').length, 3)
   const read = await runCommand(['-b', cluster.bootstrap, 'consume', 'kept', '-e'])
   t.equal(read.stdout.split('\n').length, 1001)
+  t.match(await runCommand(['-b', cluster.bootstrap, 'topic', 'create', 'later']), { exitCode: 0 })
+  const later = (await json(['-b', cluster.bootstrap, 'topic', 'describe', 'later'])) as never
+  t.equal((later as Topic).partitions.length, 5, 'what --set said still holds')
   const second = await runCommand(['cluster', 'start', '--data-dir', directory])
   t.match(second, { exitCode: 4, stderr: /error\[CLUSTER_RUNS\][^]*--data-dir/ })
   const { brokers } = processesOf()
