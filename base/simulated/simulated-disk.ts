@@ -28,7 +28,7 @@ export class SimulatedDisk implements Disk {
   syncMs: readonly [least: number, most: number] = [0.1, 0.5]
   /** Larger maps are refused, as on a platform without any. */
   mapBytesMax = 256 * 1024 * 1024
-  readonly #root = new Directory()
+  #root = new Directory()
   readonly #locks = new Map<string, number>()
 
   constructor(options: { scheduler: Scheduler; owner: Owner; random: Prng }) {
@@ -47,6 +47,12 @@ export class SimulatedDisk implements Disk {
   crash(): void {
     this.releaseProcess()
     this.#root.crash(this.random)
+  }
+
+  /** Another disk in its place, an empty one. Its owner must have been killed. */
+  replace(): void {
+    this.releaseProcess()
+    this.#root = new Directory()
   }
 
   fail(fault: DiskFault): void {

@@ -61,6 +61,11 @@ export class SimulatedNetwork implements Route {
     this.#cuts.add(`${from}>${to}`)
   }
 
+  /** The cut in this direction ends. */
+  mend(from: string, to: string): void {
+    if (this.#cuts.delete(`${from}>${to}`)) this.#retry()
+  }
+
   /** All cuts end. */
   heal(): void {
     this.#cuts.clear()

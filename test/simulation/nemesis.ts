@@ -1,7 +1,8 @@
 import type { Prng } from '../../base/simulated/prng.ts'
-import type { PartitionImage } from '../../broker/metadata/image.ts'
 import { topic } from './oracle.ts'
 import type { FaultKind } from './plan.ts'
+import { schemes, type SchemeKind } from './schemes.ts'
+import { Stage } from './stage.ts'
 import { brokerCount, type World } from './world.ts'
 
 /** Nobody is gone for longer; most are for much less. */
@@ -14,6 +15,8 @@ const quickMs = 300
 const lookEveryMs = 30
 const noNode = -1
 const clockJumpMsMax = 20 * 3600 * 1000
+/** What was harmed before a scheme is mended by then. */
+const orderMsMax = 15_000
 
 /** Harms the world as the plan says, and mends each harm after a while. */
 export class Nemesis {
@@ -26,25 +29,59 @@ export class Nemesis {
   #lossy: number | undefined
   #awaitsExpansion = false
   /** How often each kind took effect. */
-  readonly counts = new Map<FaultKind, number>()
+  readonly counts = new Map<FaultKind | SchemeKind, number>()
+  readonly #stage: Stage
+  /** Still to come. */
+  readonly #schemes: SchemeKind[]
+  /** Nothing else happens. */
+  #isScheming = false
 
   constructor(world: World) {
     this.#world = world
     this.#random = world.simulation.random.split('nemesis')
+    this.#stage = new Stage(world, world.simulation.random.split('schemes'))
+    this.#schemes = [...world.plan.schemes]
+  }
+
+  /** Nothing that the plan names is still to come. */
+  get isDone(): boolean {
+    return this.#schemes.length === 0 && !this.#isScheming
   }
 
   /** Does one thing; returns when to come again. */
   act(): number {
     const { faults, harmEveryMs } = this.#world.plan
-    const kind = this.#isCalm() ? undefined : this.#pick(faults)
-    if (kind !== undefined && this.#harm(kind))
-      this.counts.set(kind, (this.counts.get(kind) ?? 0) + 1)
+    if (this.#isScheming) return lookEveryMs
+    const scheme = this.#random.chance(0.2) ? this.#schemes.pop() : undefined
+    if (scheme === undefined) {
+      const kind = this.#isCalm() ? undefined : this.#pick(faults)
+      if (kind !== undefined && this.#harm(kind)) this.#count(kind)
+    } else void this.#scheme(scheme)
     return -Math.log(1 - this.#random.fraction()) * harmEveryMs
   }
 
-  /** After each event. A follower dies while its leader asks for it to be in the ISR, and is another one when that is heard (KIP-903). */
+  #count(kind: FaultKind | SchemeKind): void {
+    this.counts.set(kind, (this.counts.get(kind) ?? 0) + 1)
+  }
+
+  async #scheme(kind: SchemeKind): Promise<void> {
+    this.#isScheming = true
+    const stage = this.#stage
+    const isReady = (): boolean => this.#openCount === 0 && stage.isInOrder()
+    if ((await stage.until(orderMsMax, isReady)) && (await schemes[kind](stage))) this.#count(kind)
+    stage.tidy()
+    this.#isScheming = false
+  }
+
+  /** After each event. */
   look(): void {
-    if (!this.#awaitsExpansion || this.#isOver) return
+    this.#stage.look()
+    this.#lookForExpansion()
+  }
+
+  /** A follower dies while its leader asks for it to be in the ISR, and is another one when that is heard (KIP-903). */
+  #lookForExpansion(): void {
+    if (!this.#awaitsExpansion || this.#isScheming || this.#isOver) return
     for (const [nodeId, broker] of this.#world.brokers) {
       for (let index = 0; index < this.#world.plan.partitionCount; index++) {
         const leadership = broker.parts.partitions.hosted(topic, index)?.leadership
@@ -62,7 +99,7 @@ export class Nemesis {
     for (const controller of world.controllerIds) this.#cut(leader, controller, 'both')
     this.#soon(quickMs, () => {
       // Where it counts already, it must not lose what it has not synced.
-      const states = this.#states()
+      const states = this.#stage.states()
       const counts = states.length === 0 || states.some(({ isr }) => isr.includes(joining))
       if (counts || world.down.has(joining)) return
       world.cutPower(joining)
@@ -74,10 +111,11 @@ export class Nemesis {
   mendAll(): void {
     const world = this.#world
     this.#isOver = true
+    this.#stage.end()
     world.simulation.network.heal()
     world.simulation.network.latencyMs = quickLatencyMs
     for (const trouble of world.stores.values()) trouble.kind = 'none'
-    for (const nodeId of [...world.brokerIds, ...world.controllerIds]) {
+    for (const nodeId of world.nodeIds) {
       const env = world.envOf(nodeId)
       env.resume()
       env.disk.syncMs = quickSyncMs
@@ -192,8 +230,7 @@ export class Nemesis {
   }
 
   #otherThan(nodeId: number): number {
-    const others = [...this.#world.brokerIds, ...this.#world.controllerIds]
-    return this.#pick(others.filter((other) => other !== nodeId)) ?? nodeId
+    return this.#pick(this.#world.nodeIds.filter((other) => other !== nodeId)) ?? nodeId
   }
 
   #kill(nodeId: number): boolean {
@@ -228,7 +265,9 @@ export class Nemesis {
   /** Between now and `msMax`. */
   #soon(msMax: number, run: () => void): void {
     const delayMs = this.#random.between(0, msMax)
+    this.#openCount += 1
     const unlessOver = (): void => {
+      this.#openCount -= 1
       if (!this.#isOver) run()
     }
     this.#world.simulation.scheduler.schedule({ delayMs, label: 'nemesis', run: unlessOver })
@@ -274,21 +313,16 @@ export class Nemesis {
     if (world.down.has(nodeId)) return false
     if (world.plan.flushPolicy === 'ack') return true
     if (this.#openCount > 0 || world.brokers.size < brokerCount) return false
-    const states = this.#states()
-    return states.length > 0 && states.every(({ isr }) => isr.some((id) => id !== nodeId))
+    return this.#stage.mayLoseDisk(nodeId)
   }
 
   #isCalm(): boolean {
     const lossy = this.#lossy
     if (lossy === undefined) return false
-    const isTrusted = this.#states().some(({ isr }) => isr.includes(lossy))
+    const states = this.#stage.states()
+    const isTrusted = states.length === 0 || states.some(({ isr }) => isr.includes(lossy))
     if (!isTrusted || this.#world.brokers.has(lossy)) this.#lossy = undefined
     return this.#lossy !== undefined
-  }
-
-  #states(): PartitionImage[] {
-    const topics = this.#world.reigning?.image.topicsByName.values() ?? []
-    return [...topics].flatMap(({ partitions }) => partitions)
   }
 
   #pause(nodeId: number): boolean {
@@ -303,12 +337,15 @@ export class Nemesis {
     const [from, to] = [this.#world.hostOf(one), this.#world.hostOf(other)]
     network.cut(from, to)
     if (ways === 'both') network.cut(to, from)
-    this.#later(() => network.heal())
+    this.#later(() => {
+      network.mend(from, to)
+      network.mend(to, from)
+    })
     return true
   }
 
   #isolate(nodeId: number): boolean {
-    for (const other of [...this.#world.brokerIds, ...this.#world.controllerIds]) {
+    for (const other of this.#world.nodeIds) {
       if (other !== nodeId) this.#cut(nodeId, other, 'both')
     }
     return true

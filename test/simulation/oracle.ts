@@ -1,8 +1,8 @@
-/** What must hold at every moment, whatever fails (reliability I1, I3, I6, I7, I10), and what clients were told. */
-import type { PartitionLog } from '../../broker/log/partition-log.ts'
+/** What must hold at every moment, whatever fails (reliability I1, I3, I4, I6, I7, I10), and what clients were told. */
+import type { Broker } from '../../broker/broker.ts'
 import type { ClusterImage, PartitionImage } from '../../broker/metadata/image.ts'
 import type { Partition } from '../../broker/replica/partition.ts'
-import { recordsIn, take, type ReadRecord } from '../broker/log/log-support.ts'
+import { readLog, textOf, type Entry } from './log-entries.ts'
 import type { World } from './world.ts'
 
 export const topic = 'events'
@@ -10,23 +10,32 @@ export const topic = 'events'
 /** Of one partition, of all brokers and clients together. */
 class Story {
   /** What was below a high watermark, by offset. */
-  readonly committed: string[] = []
+  readonly committed: Entry[] = []
+  /** What leaders wrote, by epoch and offset. */
+  readonly written = new Map<string, string>()
   /** What was acknowledged, by offset. */
   readonly acknowledged = new Map<number, string>()
   acknowledgedEnd = 0
   /** Who led, by epoch. */
   readonly leaders = new Map<number, number>()
+  /** As the controller has it. */
   leaderEpoch = -1
+  /** Of all that brokers have heard of. */
+  latestEpoch = -1
   partitionEpoch = -1
-  isr = ''
+  isr: readonly number[] = []
   /** What each partition epoch was for the first who heard of it. */
   readonly states = new Map<number, string>()
 }
 
 interface Seen {
-  highWatermark: number
-  leaderEpoch: number
+  readonly highWatermark: number
+  readonly leaderEpoch: number
+  /** Of a leader's log. */
+  readonly nextOffset: number
 }
+
+const nothingSeen: Seen = { highWatermark: 0, leaderEpoch: -1, nextOffset: 0 }
 
 export class Oracle {
   readonly problems: string[] = []
@@ -60,9 +69,10 @@ export class Oracle {
       }
     }
     for (const { parts } of this.#world.brokers.values()) this.#hear(parts.link.image)
-    for (const { controller } of this.#world.controllers.values()) this.#hear(controller.image)
+    for (const { image } of this.#world.everyController()) this.#hear(image)
     const image = this.#world.reigning?.image
     if (image !== undefined) this.#checkImage(image)
+    this.#checkProposals()
   }
 
   /** I10: whoever hears of a partition epoch hears the same, though two controllers may believe to reign. */
@@ -93,32 +103,59 @@ export class Oracle {
   }
 
   /** A consumer was given this. */
-  read(index: number, { offset, value }: ReadRecord): void {
-    this.#committed(index, { offset, value }, 'a reader')
+  read(index: number, entry: Entry): void {
+    this.#committed(index, entry, 'a reader')
   }
 
-  #committed(index: number, { offset, value }: ReadRecord, who: string): void {
+  #committed(index: number, entry: Entry, who: string): void {
     const { committed } = this.story(index)
-    const known = (committed[offset] ??= value)
-    if (known !== value) this.problem(`I7: ${index}@${offset} is ${known}, and ${value} for ${who}`)
+    const { offset } = entry
+    const known = textOf((committed[offset] ??= entry))
+    if (known !== textOf(entry))
+      this.problem(`I7: ${index}@${offset} is ${known}, and ${textOf(entry)} for ${who}`)
   }
 
   #look(nodeId: number, partition: Partition): void {
-    const { index, highWatermark, leaderEpoch, log } = partition
-    const seen = this.#seen.get(partition) ?? { highWatermark: 0, leaderEpoch: -1 }
-    if (seen.highWatermark === highWatermark && seen.leaderEpoch === leaderEpoch) return
+    const { index, highWatermark, leaderEpoch, log, leads } = partition
+    const { nextOffset } = log
+    const seen = this.#seen.get(partition) ?? nothingSeen
+    const isSame = seen.highWatermark === highWatermark && seen.leaderEpoch === leaderEpoch
+    if (isSame && (!leads || seen.nextOffset === nextOffset)) return
     if (highWatermark < seen.highWatermark)
       this.problem(`I6: ${index} on ${nodeId} goes back to ${highWatermark}`)
-    if (partition.leads) {
-      const { leaders } = this.story(index)
-      const leader = leaders.get(leaderEpoch)
-      if (leader !== undefined && leader !== nodeId)
-        this.problem(`${leader} and ${nodeId} lead ${index} in epoch ${leaderEpoch}`)
-      leaders.set(leaderEpoch, nodeId)
+    const story = this.story(index)
+    story.latestEpoch = Math.max(story.latestEpoch, leaderEpoch)
+    if (leads) this.#lookAtLeader(nodeId, partition, seen)
+    const committedBefore = story.committed.length
+    for (const entry of readLog(log, seen.highWatermark, highWatermark))
+      this.#committed(index, entry, `${nodeId}`)
+    this.#seen.set(partition, { highWatermark, leaderEpoch, nextOffset })
+    const image = this.#world.reigning?.image
+    if (story.committed.length === committedBefore || image === undefined) return
+    const { isr = [] } = image.topicsByName.get(topic)?.partitions[index] ?? {}
+    for (const id of isr) this.#checkMember(image, id, index, committedBefore)
+  }
+
+  /** One leader in each epoch, which writes each offset once: replicas compare nothing else. */
+  #lookAtLeader(
+    nodeId: number,
+    { index, leaderEpoch, leadership, log }: Partition,
+    seen: Seen,
+  ): void {
+    const { leaders, written } = this.story(index)
+    const leader = leaders.get(leaderEpoch)
+    if (leader !== undefined && leader !== nodeId)
+      this.problem(`${leader} and ${nodeId} lead ${index} in epoch ${leaderEpoch}`)
+    leaders.set(leaderEpoch, nodeId)
+    const epochStart = leadership?.epochStart ?? log.nextOffset
+    const from = seen.leaderEpoch === leaderEpoch ? seen.nextOffset : epochStart
+    for (const { offset, value } of readLog(log, from, log.nextOffset)) {
+      const place = `${offset} in epoch ${leaderEpoch}`
+      const known = written.get(place)
+      if (known !== undefined && known !== value)
+        this.problem(`I7: ${nodeId} leads ${index} and writes ${value} for ${known} at ${place}`)
+      written.set(place, value)
     }
-    for (const record of readLog(log, seen.highWatermark, highWatermark))
-      this.#committed(index, record, `${nodeId}`)
-    this.#seen.set(partition, { highWatermark, leaderEpoch })
   }
 
   #checkImage(image: ClusterImage): void {
@@ -139,40 +176,68 @@ export class Oracle {
         this.problem(`the ISR ${isr.join()} of ${index} is not a part of ${replicas.join()}`)
       story.partitionEpoch = partitionEpoch
       story.leaderEpoch = leaderEpoch
-      const members = isr.join()
-      if (members !== story.isr) {
-        story.isr = members
-        for (const id of isr) this.#checkMember(image, id, index, 'whole')
+      if (isr.join() !== story.isr.join()) {
+        story.isr = isr
+        for (const id of isr) this.#checkMember(image, id, index, 0)
       }
     }
-    for (const id of isr) this.#checkMember(image, id, index, 'end')
+    for (const id of isr) this.#checkMember(image, id, index)
   }
 
-  /** I1: whoever is in sync has everything that was acknowledged. */
-  #checkMember(image: ClusterImage, id: number, index: number, what: 'whole' | 'end'): void {
-    const broker = this.#world.brokers.get(id)
-    const partition = broker?.parts.partitions.hosted(topic, index)
-    if (broker === undefined || partition === undefined) return
-    // Until it has registered, nobody knows what it may have lost.
-    if (broker.parts.lifecycle.epoch !== image.brokers.get(id)?.epoch) return
-    const { acknowledged, acknowledgedEnd } = this.story(index)
-    const { nextOffset } = partition.log
-    if (nextOffset < acknowledgedEnd)
-      this.problem(`I1: ${id} in the ISR of ${index} ends at ${nextOffset} of ${acknowledgedEnd}`)
-    if (what === 'end') return
-    for (const { offset, value } of readLog(partition.log, 0, nextOffset)) {
-      const known = acknowledged.get(offset)
-      if (known !== undefined && known !== value)
-        this.problem(`I1: ${id} in the ISR of ${index} has ${value} for ${known} at ${offset}`)
+  /** I4: whoever a leader asks for may be in sync at any moment. */
+  #checkProposals(): void {
+    for (const [nodeId, broker] of this.#world.brokers) {
+      for (let index = 0; index < this.#world.plan.partitionCount; index++) {
+        const leadership = broker.parts.partitions.hosted(topic, index)?.leadership
+        if (leadership?.isProposing !== true) continue
+        if (leadership.leaderEpoch < this.story(index).latestEpoch) continue
+        const { isr, maximalIsr } = leadership
+        for (const id of maximalIsr) {
+          const follower = isr.includes(id) ? undefined : this.#world.brokers.get(id)
+          const isThis = leadership.follower(id)?.brokerEpoch === follower?.parts.lifecycle.epoch
+          if (follower !== undefined && isThis)
+            this.#checkEnd(follower, index, `${id}, which ${nodeId} wants in the ISR`)
+        }
+      }
     }
+  }
+
+  /** I1: whoever is in sync has everything that was acknowledged, or given to a reader. `from`: what it has is read. */
+  #checkMember(image: ClusterImage, id: number, index: number, from = Infinity): void {
+    const broker = this.#world.brokers.get(id)
+    // Until it has registered, nobody knows what it may have lost.
+    if (broker === undefined || broker.parts.lifecycle.epoch !== image.brokers.get(id)?.epoch)
+      return
+    this.#checkEnd(broker, index, `${id} in the ISR`)
+    const log = broker.parts.partitions.hosted(topic, index)?.log
+    if (log === undefined || from === Infinity) return
+    const { acknowledged, committed } = this.story(index)
+    for (const entry of readLog(log, from, log.nextOffset)) {
+      const { offset, value } = entry
+      const text = textOf(entry)
+      const known = acknowledged.get(offset) ?? value
+      const seen = textOf(committed[offset] ?? entry)
+      if (known !== value || seen !== text)
+        this.problem(
+          `I1: ${id} in the ISR of ${index} has ${text} for ${known}, ${seen} at ${offset}`,
+        )
+    }
+  }
+
+  #checkEnd({ parts }: Broker, index: number, who: string): void {
+    const { acknowledgedEnd, committed } = this.story(index)
+    const { nextOffset } = parts.partitions.hosted(topic, index)?.log ?? {}
+    const least = Math.max(acknowledgedEnd, committed.length)
+    if (nextOffset !== undefined && nextOffset < least)
+      this.problem(`I1: ${who} of ${index} ends at ${nextOffset} of ${least}`)
   }
 
   /** When all is mended: nothing lost, nothing twice, nothing out of order, and all replicas the same. */
-  checkEnd(): void {
-    for (let index = 0; index < this.#world.plan.partitionCount; index++) this.#checkLogs(index)
+  checkLogs(): void {
+    for (let index = 0; index < this.#world.plan.partitionCount; index++) this.#checkLogsOf(index)
   }
 
-  #checkLogs(index: number): void {
+  #checkLogsOf(index: number): void {
     const { acknowledged, committed } = this.story(index)
     let first: string | undefined
     for (const [nodeId, broker] of this.#world.brokers) {
@@ -182,19 +247,21 @@ export class Oracle {
       const text = JSON.stringify(records)
       first ??= text
       if (text !== first) this.problem(`I7: the logs of ${index} differ: ${nodeId} has another one`)
-      const present = new Map(records.map(({ offset, value }) => [offset, value]))
+      const present = new Map(records.map((entry) => [entry.offset, entry]))
       for (const [offset, value] of acknowledged)
-        if (present.get(offset) !== value)
-          this.problem(`lost: ${index}@${offset} ${value} on ${nodeId}: ${present.get(offset)}`)
-      for (const [offset, value] of committed.entries())
-        if (present.get(offset) !== value)
-          this.problem(`lost: ${index}@${offset} ${value} was read, ${nodeId} has it not`)
+        if (present.get(offset)?.value !== value)
+          this.problem(`lost: ${index}@${offset} ${value}, acknowledged, on ${nodeId}`)
+      for (const entry of committed) {
+        const known = present.get(entry.offset)
+        if (known === undefined || textOf(known) !== textOf(entry))
+          this.problem(`lost: ${index}@${entry.offset} ${textOf(entry)}, committed, on ${nodeId}`)
+      }
       this.#checkOrder(index, records)
     }
   }
 
   /** Values are "writer-number", numbers ascend. */
-  #checkOrder(index: number, records: readonly ReadRecord[]): void {
+  #checkOrder(index: number, records: readonly Entry[]): void {
     const last = new Map<string, number>()
     for (const { offset, value } of records) {
       const [writer = '', number = ''] = value.split('-')
@@ -203,16 +270,5 @@ export class Oracle {
         this.problem(`I14: ${index}@${offset} is ${value}, after ${writer}-${before}`)
       last.set(writer, Number(number))
     }
-  }
-}
-
-export function* readLog(log: PartitionLog, from: number, end: number): Generator<ReadRecord> {
-  for (let offset = Math.max(from, log.logStartOffset); offset < end;) {
-    const limits = { bytesMax: 1 << 20, atLeastOneBatch: true, offsetMax: end }
-    const read = log.read(offset, limits)
-    if (!read.ok || read.payload === undefined) return
-    for (const record of recordsIn(take(read.payload)))
-      if (record.offset >= offset && record.offset < end) yield record
-    offset = read.nextOffset
   }
 }

@@ -1,4 +1,5 @@
 import { Prng } from '../../base/simulated/prng.ts'
+import { schemeKinds, type SchemeKind } from './schemes.ts'
 
 /** What may go wrong in a run; each seed takes some of it. */
 export const faultKinds = [
@@ -26,8 +27,11 @@ export type FaultKind = (typeof faultKinds)[number]
 export interface Plan {
   readonly seed: number
   readonly flushPolicy: 'ack' | 'os'
-  /** Two stand by for each other on a shared store, as with etcd; one is alone with its own, as with LMDB. */
-  readonly controllerCount: 1 | 2
+  /**
+   * Two stand by for each other on a shared store, as with etcd; one is alone with its own, as with LMDB;
+   * none: a broker is the controller too.
+   */
+  readonly controllerCount: 0 | 1 | 2
   readonly partitionCount: number
   readonly writerCount: number
   readonly inFlightMax: number
@@ -37,6 +41,8 @@ export interface Plan {
   /** Between two faults, on average. */
   readonly harmEveryMs: number
   readonly faults: readonly FaultKind[]
+  /** Each once, in the midst of the faults. */
+  readonly schemes: readonly SchemeKind[]
   readonly properties: Readonly<Record<string, string>>
 }
 
@@ -63,17 +69,25 @@ export function planOf(seed: number): Plan {
   const share = random.between(0.2, 0.9)
   const chosen = possible.filter(() => random.chance(share))
   const pick = (values: readonly number[]): number => values[random.below(values.length)] ?? 0
+  const controllerCount = random.chance(0.15) ? 0 : random.chance(0.5) ? 2 : 1
+  const isCombined = controllerCount === 0
+  const partitionCount = isCombined ? 1 : pick([1, 2, 3])
+  const writerCount = isCombined ? 3 : pick([1, 2])
   return {
     seed,
     flushPolicy,
-    controllerCount: random.chance(0.5) ? 2 : 1,
-    partitionCount: pick([1, 2, 3]),
-    writerCount: pick([1, 2]),
+    controllerCount,
+    partitionCount,
+    writerCount,
     inFlightMax: pick([1, 2, 5]),
-    writePauseMsMax: pick([150, 500, 1500]),
+    // Many writers find no more than a few do, and take longer.
+    writePauseMsMax: pick([150, 400, 1000]) * Math.max(1, (partitionCount * writerCount) / 3),
     harmMs: pick([5000, 10_000, 20_000]),
     harmEveryMs: pick([150, 400, 1500]),
     faults: chosen.length === 0 ? ['kill'] : chosen,
+    schemes: random.chance(0.5)
+      ? schemeKinds.filter((kind) => random.chance(likelihoodOf(kind, controllerCount)))
+      : [],
     properties: {
       ...shorter,
       'flush.policy': flushPolicy,
@@ -82,4 +96,9 @@ export function planOf(seed: number): Plan {
       'log.segment.bytes': String(pick([1_048_576, 1_073_741_824])),
     },
   }
+}
+
+/** Only a leader that registers with itself is back before another one is elected. */
+function likelihoodOf(kind: SchemeKind, controllerCount: number): number {
+  return kind === 'lost tail' && controllerCount === 0 ? 0.9 : 0.3
 }

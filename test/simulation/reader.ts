@@ -5,7 +5,7 @@ import { FindCoordinator } from '../../protocol/messages/find-coordinator.ts'
 import { ListOffsets } from '../../protocol/messages/list-offsets.ts'
 import { OffsetCommit } from '../../protocol/messages/offset-commit.ts'
 import { OffsetFetch } from '../../protocol/messages/offset-fetch.ts'
-import { recordsIn } from '../broker/log/log-support.ts'
+import { entriesIn } from './log-entries.ts'
 import { topic, type Oracle } from './oracle.ts'
 import { Unanswered, type Place, type WireClient } from './wire.ts'
 
@@ -83,7 +83,7 @@ export class Reader {
       if (!error.retriable) oracle.problem(`a reader of ${index}@${offset} got ${error.name}`)
       return false
     }
-    for (const record of recordsIn(answer.records ?? Buffer.alloc(0))) {
+    for (const record of entriesIn(answer.records ?? Buffer.alloc(0))) {
       const next = this.offset(index)
       if (record.offset < next) continue
       if (record.offset > next) oracle.problem(`I21: ${index}@${next} is skipped`)

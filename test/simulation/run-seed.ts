@@ -1,7 +1,7 @@
 import { silentLogger, type Logger } from '../../base/logger.ts'
 import { Nemesis } from './nemesis.ts'
 import { Oracle, topic } from './oracle.ts'
-import { planOf, type FaultKind, type Plan } from './plan.ts'
+import { planOf, type Plan } from './plan.ts'
 import { Committer, Reader } from './reader.ts'
 import { WireClient } from './wire.ts'
 import { brokerCount, World } from './world.ts'
@@ -15,7 +15,7 @@ export interface SeedResult {
   readonly acknowledgedCount: number
   readonly commitCount: number
   readonly simulatedMs: number
-  readonly faults: ReadonlyMap<FaultKind, number>
+  readonly faults: ReadonlyMap<string, number>
 }
 
 export interface SeedOptions {
@@ -71,14 +71,12 @@ class Run {
     void running.then(() => {
       isDone = true
     })
-    const endMs = world.simulation.scheduler.nowMs + world.plan.harmMs
-    for (;;) {
-      const waitMs = this.#nemesis.act()
-      const leftMs = endMs - world.simulation.scheduler.nowMs
-      await this.#sleep(Math.min(waitMs, leftMs))
-      if (waitMs >= leftMs || this.#oracle.problems.length > 0) break
+    const { scheduler } = world.simulation
+    const endMs = scheduler.nowMs + world.plan.harmMs
+    while (scheduler.nowMs < endMs || !this.#nemesis.isDone) {
+      await this.#sleep(this.#nemesis.act())
+      if (this.#oracle.problems.length > 0) return
     }
-    if (this.#oracle.problems.length > 0) return
     this.#isOver = true
     const done = (): boolean => {
       this.#nemesis.mendAll()
@@ -88,7 +86,7 @@ class Run {
     await this.#until(text, healMsMax, done, () => this.#standing())
     // The last high watermark reaches followers.
     await this.#sleep(2000)
-    this.#oracle.checkEnd()
+    this.#oracle.checkLogs()
   }
 
   result(): SeedResult {

@@ -14,6 +14,8 @@ await loadServer()
 
 export const brokerCount = 3
 const firstControllerId = 101
+/** The broker that is the controller too, where there is no other. */
+const combinedId = 1
 const controllerPort = 9093
 const restartMs = 500
 /** A process ends with these where there is nothing else to do. */
@@ -44,19 +46,35 @@ export class World {
     return Array.from({ length: brokerCount }, (_, at) => at + 1)
   }
 
+  /** The processes that may reign. */
   get controllerIds(): readonly number[] {
-    return Array.from({ length: this.plan.controllerCount }, (_, at) => firstControllerId + at)
+    const { controllerCount } = this.plan
+    if (controllerCount === 0) return [combinedId]
+    return Array.from({ length: controllerCount }, (_, at) => firstControllerId + at)
+  }
+
+  /** All processes but the clients. */
+  get nodeIds(): readonly number[] {
+    return [...new Set([...this.brokerIds, ...this.controllerIds])]
   }
 
   /** The controller that was elected last, if it runs. */
   get reigning(): Controller | undefined {
     let latest: Controller | undefined
-    for (const { controller } of this.controllers.values()) {
+    for (const controller of this.everyController()) {
       if (controller.state !== 'reigning') continue
       if ((latest?.image.controllerEpoch ?? -1) < controller.image.controllerEpoch)
         latest = controller
     }
     return latest
+  }
+
+  /** Those that run, whether they reign or not. */
+  *everyController(): Generator<Controller> {
+    for (const { controller } of this.controllers.values()) yield controller
+    for (const { parts } of this.brokers.values()) {
+      if (parts.controller !== undefined) yield parts.controller.controller
+    }
   }
 
   hostOf(nodeId: number): string {
@@ -75,8 +93,7 @@ export class World {
   }
 
   start(): void {
-    for (const id of this.controllerIds) this.startNode(id)
-    for (const id of this.brokerIds) this.startNode(id)
+    for (const id of this.nodeIds) this.startNode(id)
   }
 
   startNode(nodeId: number): void {
@@ -112,6 +129,14 @@ export class World {
     env.cutPower()
     this.#newBoot(env)
     this.down.add(nodeId)
+  }
+
+  /** As `cutPower`, and the disk is never seen again. */
+  replaceDisk(nodeId: number): void {
+    this.cutPower(nodeId)
+    const env = this.envOf(nodeId)
+    env.disk.replace()
+    this.#newBoot(env)
   }
 
   /** SIGTERM. */
@@ -162,8 +187,6 @@ export class World {
   }
 
   #startController(nodeId: number, failed: (error: unknown) => void): Promise<ControllerProcess> {
-    const trouble = this.stores.get(nodeId) ?? { kind: 'none' }
-    this.stores.set(nodeId, trouble)
     const env = this.envOf(nodeId)
     const config = this.#config(nodeId, {
       'process.roles': 'controller',
@@ -171,19 +194,32 @@ export class World {
       // The store is given; this alone makes it one that others share.
       ...(this.plan.controllerCount > 1 ? { 'metadata.store': 'etcd://store:2379' } : {}),
     })
-    const store = new SimulatedStore(this.#memory, env, trouble)
+    const store = this.#storeOf(nodeId)
     return ControllerProcess.start({ env, logger: this.#logger(nodeId), config, store, failed })
+  }
+
+  #storeOf(nodeId: number): SimulatedStore {
+    const trouble = this.stores.get(nodeId) ?? { kind: 'none' }
+    this.stores.set(nodeId, trouble)
+    return new SimulatedStore(this.#memory, this.envOf(nodeId), trouble)
   }
 
   #startBroker(nodeId: number, failed: (error: unknown) => void): Promise<Broker> {
     const controllers = this.controllerIds.map((id) => `${this.hostOf(id)}:${controllerPort}`)
+    const isCombined = this.controllerIds.includes(nodeId)
     const config = this.#config(nodeId, {
-      'process.roles': 'broker',
-      'controller.quorum.bootstrap.servers': controllers.join(),
       listeners: `PLAINTEXT://${this.hostOf(nodeId)}:9092`,
+      ...(isCombined
+        ? { 'controller.listener': `${this.hostOf(nodeId)}:${controllerPort}` }
+        : {
+            'process.roles': 'broker',
+            'controller.quorum.bootstrap.servers': controllers.join(),
+          }),
     })
     const env = this.envOf(nodeId)
-    return Broker.start({ env, config, logger: this.#logger(nodeId), failed })
+    const logger = this.#logger(nodeId)
+    const store = isCombined ? { store: this.#storeOf(nodeId) } : {}
+    return Broker.start({ env, config, logger, failed, ...store })
   }
 
   #config(nodeId: number, properties: Readonly<Record<string, string>>): BrokerConfig {

@@ -17,7 +17,7 @@ interface Answer {
   readonly baseOffset: number
 }
 
-const batchRecordsMax = 3
+export const batchRecordsMax = 3
 const retryMsMax = 100
 const timeoutMs = 2000
 
