@@ -33,6 +33,10 @@ export class Filling {
     this.#sent = nothingSent(topic.leaders.length)
   }
 
+  get recordsPerBatch(): number {
+    return this.#batches[0]?.records ?? 0
+  }
+
   /** acks=all. Counts as sent: whoever asks for it must run it. */
   job({ batchesEach, partitions, depth }: FillOptions): ProduceJob {
     const wanted = partitions ?? this.topic.leaders.map((_, partition) => partition)
