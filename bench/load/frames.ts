@@ -4,10 +4,11 @@ import { ApiVersions } from '../../protocol/messages/api-versions.ts'
 import { Fetch } from '../../protocol/messages/fetch.ts'
 import { Produce } from '../../protocol/messages/produce.ts'
 import type { ReaderConnection } from './jobs.ts'
-import { fetchVersion } from './readers.ts'
 import type { Topic } from './topics.ts'
 
 const produceVersion = 12
+/** What readers.ts knows the layout of. */
+const fetchVersion = 16
 const clientId = 'bench'
 
 /** Answers to a produce hold it behind: correlation id 4, tag buffer 1, counts + 1 and the name's length 1 each, partition 4. */
@@ -36,7 +37,7 @@ export function produceFrame(options: {
   return { frame, errorAt: errorCodeAt + Buffer.byteLength(topic) }
 }
 
-/** Something that every broker answers at once. */
+/** Something that every broker answers at once; version 0, whose layout is the same everywhere. */
 export function fenceFrame(): Buffer {
   return encodeRequest(ApiVersions, 0, 1, clientId, {}).finish()
 }

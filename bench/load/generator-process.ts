@@ -1,6 +1,7 @@
 // The load generator's process: see generator.ts.
 import { prepareHolding } from './holding.ts'
 import type { FromGenerator, Job, ToGenerator } from './jobs.ts'
+import { prepareMessages } from './messages.ts'
 import { preparePaced } from './paced.ts'
 import { prepareProducers } from './producers.ts'
 import { prepareReaders } from './readers.ts'
@@ -19,6 +20,8 @@ function prepare(job: Job): Promise<() => Promise<Result>> {
       return preparePaced(job)
     case 'hold':
       return prepareHolding(job)
+    case 'messages':
+      return prepareMessages(job)
   }
 }
 

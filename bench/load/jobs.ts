@@ -1,8 +1,9 @@
 // What a load generator can be asked to do. Frames are whole requests, size in front, built before anything is timed.
 import type { HoldJob, HoldResult } from './holding.ts'
+import type { MessageJob, MessageResult } from './messages.ts'
 import type { Leader } from './topics.ts'
 
-export type Job = ProduceJob | ReadJob | PacedJob | HoldJob
+export type Job = ProduceJob | ReadJob | PacedJob | HoldJob | MessageJob
 
 /** Closed loops: each connection keeps `depth` requests under way until it has sent `count`. */
 export interface ProduceJob {
@@ -93,11 +94,13 @@ export type ResultOf<J extends Job> = J extends ProduceJob
     ? ReadResult
     : J extends HoldJob
       ? HoldResult
-      : PacedResult
+      : J extends MessageJob
+        ? MessageResult
+        : PacedResult
 
 /** Between the harness and a generator. A job is prepared first: connected, nothing sent. */
 export type ToGenerator = { readonly prepare: Job } | { readonly go: true }
 export type FromGenerator =
   | { readonly prepared: true }
-  | { readonly result: ProduceResult | ReadResult | PacedResult | HoldResult }
+  | { readonly result: ProduceResult | ReadResult | PacedResult | HoldResult | MessageResult }
   | { readonly error: string }

@@ -17,7 +17,6 @@ const checkEvery = 256
  *
  * An error at the top comes with no topics.
  */
-export const fetchVersion = 16
 const topErrorAt = 9
 const topicCountAt = 15
 const errorAt = 37

@@ -1,5 +1,9 @@
 import * as net from 'node:net'
+import { Answers } from './answers.ts'
+import { fenceFrame } from './frames.ts'
 import type { Leader } from './topics.ts'
+
+const greetingAnswerBytesMax = 64 * 1024
 
 /** What reads into a buffer that is not of this read alone, to copy nothing. */
 export interface Receiver {
@@ -7,6 +11,24 @@ export interface Receiver {
   buffer(): Buffer
   /** So many bytes came into it. Throwing ends the connection. */
   received(bytes: number): void
+}
+
+/** Until the answer to the greeting. */
+class Greeter implements Receiver {
+  readonly #buffer = Buffer.allocUnsafe(greetingAnswerBytesMax)
+  readonly #answers: Answers
+
+  constructor(greeted: () => void) {
+    this.#answers = new Answers(greeted)
+  }
+
+  buffer(): Buffer {
+    return this.#buffer
+  }
+
+  received(bytes: number): void {
+    this.#answers.receive(this.#buffer.subarray(0, bytes))
+  }
 }
 
 /** Sockets whose end before their time fails the job. */
@@ -23,31 +45,38 @@ export class Sockets {
     this.failed.catch(() => undefined)
   }
 
+  /**
+   * Connects and greets, as clients do: brokers close connections that say nothing. What comes later is the receiver's.
+   */
   connect({ host, port }: Leader, receiver: Receiver): Promise<net.Socket> {
-    const onread = {
-      buffer: () => receiver.buffer(),
-      callback: (bytes: number) => {
+    return new Promise((resolve, reject) => {
+      const greeter = new Greeter(() => {
+        reader = receiver
+        resolve(socket)
+      })
+      let reader: Receiver = greeter
+      const callback = (bytes: number): boolean => {
         try {
-          receiver.received(bytes)
+          reader.received(bytes)
           return true
         } catch (error) {
-          this.#fail(error instanceof Error ? error : new Error(String(error)))
+          fail(error instanceof Error ? error : new Error(String(error)))
           socket.destroy()
           return false
         }
-      },
-    }
-    const socket: net.Socket = net.connect({ host, port, noDelay: true, onread })
-    this.#sockets.push(socket)
-    socket.once('close', () => {
-      if (!this.#isOver) this.#fail(new Error('The server closed a connection'))
-    })
-    return new Promise((resolve, reject) => {
-      socket.once('error', (error) => {
+      }
+      const fail = (error: Error): void => {
         this.#fail(error)
         reject(error)
+      }
+      const onread = { buffer: () => reader.buffer(), callback }
+      const socket: net.Socket = net.connect({ host, port, noDelay: true, onread })
+      this.#sockets.push(socket)
+      socket.once('error', fail)
+      socket.once('close', () => {
+        if (!this.#isOver) fail(new Error('The server closed a connection'))
       })
-      socket.once('connect', () => resolve(socket))
+      socket.once('connect', () => socket.write(fenceFrame()))
     })
   }
 

@@ -86,7 +86,11 @@ export const consume: Scenario = {
     settings
       .filter(({ scopes }) => scopes.includes(scope))
       .map((setting) =>
-        cellOf({ ...setting, sampleBytes: setting.sampleBytes * (setting.isCold ? 1 : scale) }),
+        cellOf({
+          ...setting,
+          sampleBytes: setting.sampleBytes * scale,
+          topicBytes: setting.topicBytes * (setting.isCold ? scale : Math.min(scale, 1)),
+        }),
       ),
 }
 
