@@ -1,4 +1,4 @@
-import type { Timer } from '../../base/env.ts'
+import type { Timer, Timers } from '../../base/env.ts'
 import type { Partition } from '../replica/partition.ts'
 import type { Deadlines } from './deadlines.ts'
 import { releaseRead, type FetchRead } from './fetch-read.ts'
@@ -12,11 +12,13 @@ export interface DelayedFetchOptions {
   readonly partitions: readonly Partition[]
   /** Consumers wait for what is committed, followers for what is written. */
   readonly what: 'committed' | 'written'
+  readonly timers: Pick<Timers, 'soon'>
 }
 
 /**
- * A fetch that waits for data: looks again whenever one of its partitions got some, at most once a turn,
- * and answers when there is enough, when something has to be told, or when its time is over.
+ * A fetch that waits for data: looks again whenever one of its partitions got some, and answers when there is enough, when
+ * something has to be told, or when its time is over. It looks at the end of a turn of the event loop: what other
+ * connections append in the same turn goes into the same answer.
  */
 export class DelayedFetch {
   readonly #options: DelayedFetchOptions
@@ -51,7 +53,7 @@ export class DelayedFetch {
   #wake(): void {
     if (this.#scheduled || this.#resolve === undefined) return
     this.#scheduled = true
-    queueMicrotask(() => {
+    this.#options.timers.soon(() => {
       this.#scheduled = false
       if (this.#resolve === undefined) return
       const read = this.#options.read()

@@ -7,11 +7,15 @@ import type { Partition } from '../replica/partition.ts'
 import { endOfEpoch } from '../replica/truncation.ts'
 import type { FetchPartition } from './fetch-session.ts'
 import type { BrokerServices } from './handler.ts'
+import { quietPartition } from './quiet-partition.ts'
 import { orStorageFailure } from './storage-failure.ts'
 
 /** One pass over the partitions of a fetch. */
 export interface FetchRead {
+  /** Quiet ones have none. */
   readonly answers: readonly PartitionAnswer[]
+  /** Partitions of which a follower has everything and knows it. */
+  readonly quiet: readonly Partition[]
   readonly bytes: number
   /** Something other than missing data has to be told: waiting would only delay it. */
   readonly urgent: boolean
@@ -88,11 +92,19 @@ export function readPartitions(
   partitions: Iterable<FetchPartition>,
   { limits, isFirst }: { readonly limits: FetchLimits; readonly isFirst: boolean },
 ): FetchRead {
-  const nowMs = broker.env.clock.monotonicMs()
+  const followerMs = isFirst ? broker.env.clock.monotonicMs() : undefined
+  const { reader } = limits
+  const asks = reader.kind === 'follower' ? { ...reader, nowMs: followerMs } : undefined
   const answers: PartitionAnswer[] = []
+  const quiet: Partition[] = []
   let bytes = 0
   let urgent = false
   for (const wanted of partitions) {
+    const quietOne = asks && quietPartition(wanted, asks)
+    if (quietOne !== undefined) {
+      quiet.push(quietOne)
+      continue
+    }
     const partition = findPartition(broker, wanted, limits)
     const answer =
       'code' in partition
@@ -100,7 +112,7 @@ export function readPartitions(
         : orStorageFailure(
             broker,
             () => {
-              const pass = { limits, bytesBefore: bytes, followerMs: isFirst ? nowMs : undefined }
+              const pass = { limits, bytesBefore: bytes, followerMs }
               return readOne(broker, partition, wanted, pass)
             },
             (error) => refused(wanted, error),
@@ -109,7 +121,7 @@ export function readPartitions(
     urgent ||= mustBeToldNow(answer)
     answers.push(answer)
   }
-  return { answers, bytes, urgent }
+  return { answers, quiet, bytes, urgent }
 }
 
 export function releaseRead(read: FetchRead): void {
@@ -170,6 +182,7 @@ function readOne(
     offsetMax: reader.kind === 'follower' ? log.nextOffset : committedEnd,
   })
   if (!read.ok) return refused(wanted, read.error, partition)
+  wanted.found = partition
   return {
     wanted,
     error: errors.none,

@@ -1,6 +1,7 @@
 import { assert } from '../../base/assert.ts'
 import type { Random } from '../../base/env.ts'
 import { errors, type ErrorInfo } from '../../protocol/errors.ts'
+import type { Partition } from '../replica/partition.ts'
 
 /** What a client wants of one partition, and what it was told last (KIP-227). */
 export interface FetchPartition {
@@ -15,6 +16,8 @@ export interface FetchPartition {
   /** As of the last response in the session: an unchanged partition is left out of the next. */
   toldHighWatermark: number
   toldLogStartOffset: number
+  /** Where it was found when it was last read as it is wanted now; undefined: it was not. */
+  found?: Partition | undefined
 }
 
 export const noSession = 0

@@ -78,6 +78,7 @@ class FetchInProgress {
     let bytesLeft = this.#limits.bytesMax
     for (const wanted of this.#fetch.partitions.values()) {
       if (bytesLeft <= 0) break
+      if (wanted.found?.log.nextOffset === wanted.fetchOffset) continue
       const partition = findPartition(this.#context.broker, wanted, this.#limits)
       if ('code' in partition) continue
       const bytes = Math.min(bytesLeft, wanted.partitionMaxBytes)
@@ -96,7 +97,8 @@ class FetchInProgress {
     const read = this.#read({ isFirst: true })
     const { maxWaitMs, minBytes } = this.#request
     const bytesMin = Math.min(minBytes, this.#limits.bytesMax)
-    if (maxWaitMs <= 0 || read.urgent || read.bytes >= bytesMin || read.answers.length === 0) {
+    const isEmpty = read.answers.length === 0 && read.quiet.length === 0
+    if (maxWaitMs <= 0 || read.urgent || read.bytes >= bytesMin || isEmpty) {
       return this.#answer(read)
     }
     const watched = read.answers.flatMap((answer) => {
@@ -107,7 +109,8 @@ class FetchInProgress {
       bytesMin,
       read: () => this.#read({ isFirst: false }),
       first: read,
-      partitions: watched,
+      partitions: watched.concat(read.quiet),
+      timers: broker.env.timers,
       what: this.#limits.reader.kind === 'follower' ? 'written' : 'committed',
     })
     return delayed
@@ -240,7 +243,7 @@ function openContext(request: FetchRequest, context: RequestContext): FetchConte
   }
   session.advanceEpoch()
   sessions.touch(session, nowMs)
-  return { session, incremental: true, partitions: new Map(session.partitions) }
+  return { session, incremental: true, partitions: session.partitions }
 }
 
 function changeSession(session: FetchSession, request: FetchRequest, broker: BrokerServices): void {
@@ -261,6 +264,7 @@ function changeSession(session: FetchSession, request: FetchRequest, broker: Bro
         lastFetchedEpoch,
         logStartOffset,
         partitionMaxBytes,
+        found: undefined,
       })
     }
   }
