@@ -3,46 +3,41 @@ import { once } from 'node:events'
 import * as net from 'node:net'
 import { crc32c } from '../../protocol/bytes/crc32c.ts'
 import { Checksum } from './checksum.ts'
-import { Unparsed, type MessageJob, type MessageResult } from './messages.ts'
+import { Unparsed, type MessageJob, type MessageResult, type Parser } from './messages.ts'
 
-/** A value of RESP that came whole, or undefined: there is more to come. */
-interface Reply {
-  readonly next: number
-  readonly value: Buffer | readonly Reply['value'][] | null
-}
+/** What RESP is made of: the head of an array, or a value that came whole. */
+type Token = { readonly arrayOf: number } | { readonly value: Buffer }
 
-function parse(bytes: Buffer, at: number): Reply | undefined {
-  const end = bytes.indexOf('\r\n', at)
-  if (end < 0) return undefined
-  const line = bytes.toString('latin1', at + 1, end)
-  switch (String.fromCharCode(bytes[at] ?? 0)) {
-    case '+':
-    case ':':
-      return { next: end + 2, value: Buffer.from(line) }
-    case '$': {
-      const size = Number(line)
-      if (size < 0) return { next: end + 2, value: null }
-      const next = end + 2 + size + 2
-      if (next > bytes.length) return undefined
-      return { next, value: bytes.subarray(end + 2, end + 2 + size) }
-    }
-    case '*':
-      return parseArray(bytes, end + 2, Number(line))
-    default:
-      throw new Error(`Redis answered ${bytes.toString('latin1', at, end)}`)
+/** Cuts bytes into tokens, as far as they are whole; arrays need not be. */
+function tokens(take: (token: Token) => void): Parser {
+  return {
+    take: (bytes) => {
+      let at = 0
+      for (;;) {
+        const end = bytes.indexOf('\r\n', at)
+        if (end < 0) return at
+        const line = bytes.toString('latin1', at + 1, end)
+        switch (String.fromCharCode(bytes[at] ?? 0)) {
+          case '+':
+            take({ value: Buffer.from(line) })
+            break
+          case '*':
+            take({ arrayOf: Number(line) })
+            break
+          case '$': {
+            const [from, next] = [end + 2, end + 2 + Number(line) + 2]
+            if (next > bytes.length) return at
+            take({ value: bytes.subarray(from, next - 2) })
+            at = next
+            continue
+          }
+          default:
+            throw new Error(`Redis answered ${bytes.toString('latin1', at, end)}`)
+        }
+        at = end + 2
+      }
+    },
   }
-}
-
-function parseArray(bytes: Buffer, at: number, count: number): Reply | undefined {
-  const values: Reply['value'][] = []
-  let next = at
-  for (let index = 0; index < count; index++) {
-    const item = parse(bytes, next)
-    if (item === undefined) return undefined
-    values.push(item.value)
-    next = item.next
-  }
-  return { next, value: values }
 }
 
 function command(...parts: readonly (string | Uint8Array)[]): Buffer {
@@ -71,20 +66,14 @@ export async function prepareRedis(job: MessageJob): Promise<() => Promise<Messa
   }
 }
 
-/** Gives each reply to `take`, until that says that it is enough. */
-function replies(socket: net.Socket, take: (value: Reply['value']) => boolean): Promise<void> {
+/** Gives each token to `take`, until that says that it is enough. */
+function receive(socket: net.Socket, take: (token: Token) => boolean): Promise<void> {
   return new Promise((resolve, reject) => {
-    const unparsed = new Unparsed({
-      take: (bytes) => {
-        let at = 0
-        for (;;) {
-          const reply = parse(bytes, at)
-          if (reply === undefined) return at
-          at = reply.next
-          if (take(reply.value)) resolve()
-        }
-      },
-    })
+    const unparsed = new Unparsed(
+      tokens((token) => {
+        if (take(token)) resolve()
+      }),
+    )
     socket.on('error', reject)
     socket.on('close', () => reject(new Error('The server closed the connection')))
     socket.on('data', (chunk) => {
@@ -109,7 +98,7 @@ async function publish(
       socket.write(frames[sent++ % frames.length] ?? '')
     socket.uncork()
   }
-  const all = replies(socket, () => {
+  const all = receive(socket, () => {
     acknowledged += 1
     // Not for each: they would go out one by one.
     if (sent < count && sent - acknowledged <= window >> 1) send()
@@ -122,24 +111,28 @@ async function publish(
 
 async function consume(socket: net.Socket, { stream, count, window }: MessageJob): Promise<string> {
   const checksum = new Checksum()
-  let received = 0
+  let [received, entriesLeft, part, last] = [0, 0, 0, '']
   const ask = (from: string): void => {
     socket.write(command('XRANGE', stream, from, '+', 'COUNT', `${window}`))
   }
-  // Each entry: its id, and [field, value].
-  const all = replies(socket, (entries) => {
-    if (!Array.isArray(entries) || entries.length === 0)
-      throw new Error(`${stream} ends after ${received} entries`)
-    let last = ''
-    for (const entry of entries as [Buffer, [Buffer, Buffer]][]) {
-      const [id, [, value]] = entry
-      received += 1
-      checksum.add(crc32c(value))
-      last = id.toString()
+  // An array of entries, each an array of its id and an array of field and value.
+  const all = receive(socket, (token) => {
+    if ('arrayOf' in token) {
+      if (entriesLeft > 0) return false
+      entriesLeft = token.arrayOf
+      if (entriesLeft <= 0) throw new Error(`${stream} ends after ${received} entries`)
+      return false
     }
-    if (received >= count) return true
-    ask(`(${last}`)
-    return false
+    if (part === 0) last = token.value.toString()
+    if (part === 2) {
+      checksum.add(crc32c(token.value))
+      received += 1
+      entriesLeft -= 1
+    }
+    part = (part + 1) % 3
+    if (part !== 0 || entriesLeft > 0) return false
+    if (received < count) ask(`(${last}`)
+    return received >= count
   })
   ask('-')
   await all
