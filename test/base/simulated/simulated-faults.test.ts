@@ -164,6 +164,17 @@ t.test('disk: a released map shows poison', async (t) => {
   t.same(map?.buffer, Buffer.alloc(3, 0xdb))
 })
 
+t.test('disk: another one in its place has nothing of what was synced', async (t) => {
+  const env = disk(1)
+  durableFile(env, Buffer.from('synced'))
+  env.cutPower()
+  env.disk.replace()
+  env.boot()
+  t.same(env.disk.list('/'), [])
+  env.disk.makeDirectory('/d')
+  t.same(env.disk.list('/d'), [])
+})
+
 t.test('process: a kill keeps the page cache, frees locks, and stops every callback', async (t) => {
   const env = disk(1)
   const file = env.disk.open('/d/a', 'write')
@@ -249,6 +260,23 @@ t.test('network: a one-way cut lets the other way through', async (t) => {
   far.write([Buffer.from('news')])
   await simulation.run(simulation.scheduler.nowMs + 10)
   t.same(chunks, ['news'])
+})
+
+t.test('network: one cut ends and the others do not', async (t) => {
+  const { simulation, near, far } = await world(1)
+  const chunks: string[] = []
+  near.onData = (chunk) => chunks.push(chunk.toString())
+  far.onData = (chunk) => chunks.push(chunk.toString())
+  simulation.network.cut('a', 'b')
+  simulation.network.cut('b', 'a')
+  near.write([Buffer.from('there')])
+  far.write([Buffer.from('back')])
+  simulation.network.mend('b', 'a')
+  await simulation.run(simulation.scheduler.nowMs + 10)
+  t.same(chunks, ['back'])
+  simulation.network.mend('a', 'b')
+  await simulation.run(simulation.scheduler.nowMs + 10)
+  t.same(chunks, ['back', 'there'])
 })
 
 t.test('network: a reset loses the suffix that was on its way', async (t) => {
