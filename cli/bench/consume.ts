@@ -1,6 +1,7 @@
 import type { Consumer } from '../../client/consumer/consumer.ts'
 import type { ConsumerOptions } from '../../client/consumer/options.ts'
 import type { AnyRecord } from '../../client/consumer/record.ts'
+import type { StatusEvent } from '../../client/consumer/status.ts'
 import { Kafka, type KafkaOptions } from '../../client/kafka.ts'
 import { CliError } from '../errors.ts'
 import { exitCodes } from '../exit-codes.ts'
@@ -243,14 +244,22 @@ class Reading {
   }
 }
 
-/** What holds the records up. */
+/** What holds the records up; the same sentence once. */
 async function tellTroubles(consumer: Consumer): Promise<void> {
+  let last = ''
   for await (const event of consumer.status()) {
-    if (event.type === 'retrying' || event.type === 'failed' || event.type === 'commit-failed')
-      process.stderr.write(`${event.type}: ${event.error.message}\n`)
-    if (event.type === 'unknown-topics')
-      process.stderr.write(`There is no topic ${event.topics.join(', ')}\n`)
+    const sentence = sentenceOf(event)
+    if (sentence === undefined || sentence === last) continue
+    last = sentence
+    process.stderr.write(`${sentence}\n`)
   }
+}
+
+function sentenceOf(event: StatusEvent): string | undefined {
+  if (event.type === 'retrying' || event.type === 'failed' || event.type === 'commit-failed')
+    return `${event.type}: ${event.error.message}`
+  if (event.type === 'unknown-topics') return `There is no topic ${event.topics.join(', ')}`
+  return undefined
 }
 
 function planOf(options: BenchConsumeOptions): Plan {

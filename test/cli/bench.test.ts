@@ -5,6 +5,9 @@ import { writeFileSync } from 'node:fs'
 import { createProgram } from '../../cli/program.ts'
 import { runCommand, startCommand, type Outcome, type Running } from './command.ts'
 
+// A dozen processes one after the other, on a busy machine too.
+t.setTimeout(480_000)
+
 /** No argument here holds a space. */
 function start(line: string): Running {
   return startCommand(line.split(' '))
