@@ -52,6 +52,8 @@ export interface CellEntry {
   readonly peer: string
   /** Why it has no figures, or not all of them. */
   readonly skipped?: string
+  /** Why the cell is not for it: it speaks something else. No failure. */
+  readonly refused?: string
   /** With what it was started. */
   readonly commands: readonly string[]
 }

@@ -48,7 +48,9 @@ export function summarizeRun(run: RunResult): CellSummary[] {
 }
 
 export function summarizeCell(cell: CellResult): CellSummary {
-  const peers = cell.entries.filter(({ skipped }) => skipped === undefined).map(({ peer }) => peer)
+  const peers = cell.entries
+    .filter(({ skipped, refused }) => skipped === undefined && refused === undefined)
+    .map(({ peer }) => peer)
   const samples = cell.samples.filter(
     ({ round, peer }) => round >= cell.warmUps && peers.includes(peer),
   )
