@@ -2,9 +2,11 @@ import { refusal, throwIfRefused } from '../../client/errors.ts'
 import type { Kafka } from '../../client/kafka.ts'
 import { AlterPartitionReassignments } from '../../protocol/messages/alter-partition-reassignments.ts'
 import { DescribeCluster } from '../../protocol/messages/describe-cluster.ts'
+import { DescribeConfigs } from '../../protocol/messages/describe-configs.ts'
 import { DescribeLogDirs } from '../../protocol/messages/describe-log-dirs.ts'
 import { DescribeQuorum } from '../../protocol/messages/describe-quorum.ts'
 import { ElectLeaders } from '../../protocol/messages/elect-leaders.ts'
+import { IncrementalAlterConfigs } from '../../protocol/messages/incremental-alter-configs.ts'
 import { ListPartitionReassignments } from '../../protocol/messages/list-partition-reassignments.ts'
 import { Metadata } from '../../protocol/messages/metadata.ts'
 import { UnregisterBroker } from '../../protocol/messages/unregister-broker.ts'
@@ -67,9 +69,24 @@ export interface Refused extends PartitionId {
   readonly message: string
 }
 
+export interface ConfigResource {
+  readonly type: 'topic' | 'broker'
+  readonly name: string
+}
+
+export interface ConfigChange {
+  readonly resource: ConfigResource
+  /** Null: the default again. */
+  readonly values: Readonly<Record<string, string | null>>
+}
+
 type TopicMetadata = ResponseOf<typeof Metadata>['topics'][number]
 
 const metadataTopic = '__cluster_metadata'
+const resourceTypes = { topic: 2, broker: 4 } as const
+const configOperations = { set: 0, delete: 1 } as const
+/** Set for the very topic or broker, while it runs. */
+const overrideSources: readonly number[] = [1, 2]
 const electionTypes = { preferred: 0, unclean: 1 } as const
 const electionNotNeeded = 84
 const noReassignmentInProgress = 85
@@ -194,6 +211,54 @@ export class ClusterClient implements AsyncDisposable {
     )
   }
 
+  /** What is set of `names` for each resource itself, rather than in files or by default. */
+  async overrides(
+    resources: readonly ConfigResource[],
+    names: readonly string[],
+  ): Promise<{ resource: ConfigResource; overrides: Record<string, string> }[]> {
+    const results = await byBroker(
+      resources,
+      (resource) => resource,
+      async (some, brokerId) => {
+        const request = some.map(({ type, name }) => ({
+          resourceType: resourceTypes[type],
+          resourceName: name,
+          configurationKeys: [...names],
+        }))
+        return (await this.#ask(DescribeConfigs, { resources: request }, brokerId)).results
+      },
+    )
+    return results.map(({ errorCode, errorMessage, resourceType, resourceName, configs }) => {
+      throwIfRefused(`The configuration of ${resourceName}`, errorCode, errorMessage)
+      const type = resourceType === resourceTypes.topic ? 'topic' : 'broker'
+      const own = configs.filter(({ configSource }) => overrideSources.includes(configSource))
+      const overrides = Object.fromEntries(own.map(({ name, value }) => [name, value ?? '']))
+      return { resource: { type, name: resourceName }, overrides }
+    })
+  }
+
+  async alterConfigs(changes: readonly ConfigChange[]): Promise<void> {
+    const responses = await byBroker(
+      changes,
+      ({ resource }) => resource,
+      async (some, brokerId) => {
+        const resources = some.map(({ resource, values }) => ({
+          resourceType: resourceTypes[resource.type],
+          resourceName: resource.name,
+          configs: Object.entries(values).map(([name, value]) => ({
+            name,
+            configOperation: value === null ? configOperations.delete : configOperations.set,
+            value,
+          })),
+        }))
+        const request = { resources, validateOnly: false }
+        return (await this.#ask(IncrementalAlterConfigs, request, brokerId)).responses
+      },
+    )
+    for (const { errorCode, errorMessage, resourceName } of responses)
+      throwIfRefused(`The configuration of ${resourceName}`, errorCode, errorMessage)
+  }
+
   async unregister(brokerId: number): Promise<void> {
     const response = await this.#ask(UnregisterBroker, { brokerId })
     throwIfRefused(`Broker ${brokerId}`, response.errorCode, response.errorMessage)
@@ -214,6 +279,22 @@ export class ClusterClient implements AsyncDisposable {
       return connection.send(api, connection.versionOf(api), request)
     })
   }
+}
+
+/** A broker answers for its own configuration alone; each answers for all topics. */
+async function byBroker<T, R>(
+  all: readonly T[],
+  resourceOf: (each: T) => ConfigResource,
+  ask: (some: readonly T[], brokerId?: number) => Promise<readonly R[]>,
+): Promise<R[]> {
+  const ofTopics = all.filter((each) => resourceOf(each).type === 'topic')
+  const answers: R[] = []
+  for (const each of all) {
+    const { type, name } = resourceOf(each)
+    if (type === 'broker') answers.push(...(await ask([each], Number(name))))
+  }
+  if (ofTopics.length > 0) answers.push(...(await ask(ofTopics)))
+  return answers
 }
 
 export function keyOf({ topic, index }: PartitionId): string {

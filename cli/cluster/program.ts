@@ -115,14 +115,16 @@ function addReassign(cluster: Command): void {
     .option('--to-brokers <ids>', 'plan for these, with commas (default: all that serve)')
     .option('--replicas <n>', 'plan so many of each partition (default: as many as there are)')
     .option('--apply <file>', 'do what a plan says; - is standard input')
-    .option('--watch', 'wait until nothing is on the move')
+    .option('--throttle <bytes>', 'copy no more in a second, from and to each broker')
+    .option('--watch', 'wait until nothing is on the move, and take the throttle away')
+    .option('--preserve-throttles', 'leave the throttle after --watch or --cancel')
     .option('--wait <time>', 'how long --watch waits', '24h')
     .option('--cancel', 'let all that is on the move stay where it was')
     .addHelpText(
       'after',
       examples(
         'millrace cluster reassign --plan > plan.json',
-        'millrace cluster reassign --apply plan.json --watch',
+        'millrace cluster reassign --apply plan.json --throttle 50000000 --watch',
       ),
     )
     .action(async (_options, command: Command) =>

@@ -16,6 +16,7 @@ import { planPlacement } from './placement-plan.ts'
 import { planText, readPlan } from './plan-file.ts'
 import { counted, duration, Progress, waitUntil } from './progress.ts'
 import { size } from './status.ts'
+import { liftThrottles, throttleChanges } from './throttle.ts'
 
 export interface ReassignOptions extends ClusterOptions {
   readonly plan?: boolean
@@ -25,6 +26,8 @@ export interface ReassignOptions extends ClusterOptions {
   readonly topic: readonly string[]
   readonly toBrokers?: string
   readonly replicas?: string
+  readonly throttle?: string
+  readonly preserveThrottles?: boolean
   readonly wait: string
 }
 
@@ -34,15 +37,45 @@ export async function reassign(options: ReassignOptions): Promise<void> {
   if ([plan, cancel].filter((each) => each === true).length + Number(apply !== undefined) > 1)
     throw CliError.usage('--plan, --apply and --cancel exclude each other')
   const limitMs = duration('--wait', options.wait)
+  const rate = rateOf(options)
   await using client = await ClusterClient.open(options)
   if (plan === true) {
     await printPlan(client, options)
     return
   }
-  if (apply !== undefined) await applyPlan(client, readPlan(apply))
+  const moves = apply === undefined ? [] : readPlan(apply)
+  // Before anything moves.
+  if (rate !== undefined) await throttle(client, moves, rate)
+  if (apply !== undefined) await applyPlan(client, moves)
   else if (cancel === true) await cancelAll(client)
   if (watch === true) await watchReassignments(client, limitMs)
+  const isOver = watch === true || cancel === true
+  if (isOver && options.preserveThrottles !== true && (await liftThrottles(client)))
+    process.stderr.write('The throttle was taken away\n')
   await writeOut(process.stdout, formatReassignments(await client.reassignments(), options))
+}
+
+/** Bytes per second. */
+function rateOf({ throttle: text, plan, cancel }: ReassignOptions): number | undefined {
+  if (text === undefined) return undefined
+  if (plan === true || cancel === true)
+    throw CliError.usage('--throttle is for --apply, or for what is on the move already')
+  return wholeNumber('--throttle', text, 1)
+}
+
+async function throttle(
+  client: ClusterClient,
+  moves: readonly Move[],
+  rate: number,
+): Promise<void> {
+  const [{ partitions }, reassignments] = [await client.state(), await client.reassignments()]
+  const changes = throttleChanges(moves, { partitions, reassignments }, rate)
+  await client.alterConfigs(changes)
+  process.stderr.write(
+    changes.length === 0
+      ? 'Nothing is copied, so nothing is throttled\n'
+      : `Each broker copies at ${size(rate)}/s at most; --watch or --cancel takes that away at the end\n`,
+  )
 }
 
 async function printPlan(client: ClusterClient, options: ReassignOptions): Promise<void> {

@@ -89,6 +89,33 @@ t.test('cluster reassign: what can not be done is told', async (t) => {
   })
 })
 
+t.test('cluster reassign --throttle: slowly, and as fast as ever afterwards', async (t) => {
+  await create(t, 'moving', '-r', '1', '-p', '1')
+  const value = 'x'.repeat(1000)
+  const input = `${value}\n`.repeat(3000)
+  const produced = await runCommand(['-b', cluster.bootstrap, 'produce', 'moving'], { input })
+  t.match(produced, { exitCode: 0 })
+  const [placed] = (
+    (await json(['-b', cluster.bootstrap, 'topic', 'describe', 'moving'])) as never as {
+      partitions: { replicas: number[] }[]
+    }
+  ).partitions
+  const target = placed?.replicas[0] === 1 ? 2 : 1
+  const path = join(files, 'throttled.json')
+  const moved = { topic: 'moving', partition: 0, replicas: [target] }
+  writeFileSync(path, JSON.stringify({ version: 1, partitions: [moved] }))
+  const applied = await onCluster('reassign', '--apply', path, '--throttle', '20000')
+  t.match(applied, { exitCode: 0, stdout: /moving/, stderr: /19\.5 KiB\/s/ })
+  const sinceMs = performance.now()
+  t.match(await onCluster('reassign', '--watch', '--wait', '3s'), { exitCode: 5 })
+  t.match(await onCluster('reassign', '--throttle', '1000000000'), { exitCode: 0 })
+  const watched = await onCluster('reassign', '--watch')
+  t.match(watched, { exitCode: 0, stderr: /The throttle was taken away/ })
+  t.ok(performance.now() - sinceMs < 120_000, '3 MB at 20 kB a second are 150 s')
+  t.notMatch(await onCluster('reassign', '--watch'), { stderr: /throttle/ })
+  t.match(await onCluster('reassign', '--plan', '--throttle', '1'), { exitCode: 2 })
+})
+
 t.test('cluster decommission: others take over, and the supervisor lets it go', async (t) => {
   t.match(await onCluster('decommission', '4', '--yes', '--wait', '60s'), { exitCode: 0 })
   await eventually('broker 4 is gone', async () => (await status()).brokers.length === 3)
