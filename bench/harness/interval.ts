@@ -4,6 +4,8 @@ export interface GroupFigures {
   readonly cpuMs: number
   /** At the end. */
   readonly residentBytes: number
+  /** At the end, of the resident: heaps and stacks, not what is mapped of files and so belongs to the page cache. */
+  readonly anonymousBytes: number
   /** At the end; shared pages divided among those who share them. */
   readonly proportionalBytes: number
   readonly voluntarySwitches: number

@@ -84,14 +84,15 @@ function cpuMsBetween(then: ProcessCounters | undefined, now: ProcessCounters): 
 
 export function memoryOf(
   processIds: readonly number[],
-): Pick<GroupFigures, 'residentBytes' | 'proportionalBytes'> {
-  let [residentBytes, proportionalBytes] = [0, 0]
+): Pick<GroupFigures, 'residentBytes' | 'anonymousBytes' | 'proportionalBytes'> {
+  let [residentBytes, anonymousBytes, proportionalBytes] = [0, 0, 0]
   for (const processId of processIds) {
     const rollup = attempt(() => read(`/proc/${processId}/smaps_rollup`)) ?? ''
     residentBytes += kilobytesIn(rollup, 'Rss') * 1024
+    anonymousBytes += kilobytesIn(rollup, 'Anonymous') * 1024
     proportionalBytes += kilobytesIn(rollup, 'Pss') * 1024
   }
-  return { residentBytes, proportionalBytes }
+  return { residentBytes, anonymousBytes, proportionalBytes }
 }
 
 /** CPU time of all threads of the kernel so far; 0 where they cannot be seen. */

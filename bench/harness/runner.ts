@@ -83,7 +83,7 @@ export class Runner {
     }
     const refused = planned.refused.map(({ peer, reason }): CellEntry => ({
       peer: peer.name,
-      skipped: reason,
+      refused: reason,
       commands: [],
     }))
     return {

@@ -9,6 +9,13 @@ export function digits(value: number): string {
   return Number(value.toPrecision(3)).toString()
 }
 
+/** With its unit; long times in greater units. */
+export function valueText(value: number, unit: string): string {
+  if (unit === 'µs' && value >= 1e3) return valueText(value / 1e3, 'ms')
+  if (unit === 'ms' && value >= 1e4) return valueText(value / 1e3, 's')
+  return `${digits(value)} ${unit}`
+}
+
 /** `produce: acks=all ... | self 1168 MB/s (1046-1272) | kafka ... | ratio 1.18 [0.98-1.29] n=7 dropped 1`. */
 export function cellLines(summary: CellSummary): string[] {
   const lines = summary.figures.map((figure) => figureLine(figure))
@@ -55,7 +62,7 @@ export function ratioLines(summaries: readonly CellSummary[]): string[] {
         rows.push([
           `${cell.scenario}: ${cell.name}`,
           figure.name,
-          own === undefined ? '-' : `${digits(own.median)} ${figure.unit}`,
+          own === undefined ? '-' : valueText(own.median, figure.unit),
           peer,
           ratio === undefined ? '' : `${interval(ratio)}${ratio.isClear ? '' : ' ~'}`,
           verdict === undefined

@@ -28,11 +28,15 @@ interface Setting {
   readonly expectedSeconds: number
   /** Of the cell's first figure, against Kafka. */
   readonly wanted?: number
+  readonly demandsMemory?: true
   readonly scopes: readonly Scope[]
 }
 
 const always: readonly Scope[] = ['quick', 'normal', 'full']
 const notQuick: readonly Scope[] = ['normal', 'full']
+
+/** Of the resident memory after load, against Kafka. */
+const memoryRatio = 0.2
 
 /** What most cells have. */
 const usual = {
@@ -48,7 +52,14 @@ const usual = {
 
 const settings: readonly Setting[] = [
   { ...usual, requestBytes: mebibyte, sampleBytes: 768 * mebibyte, wanted: 3.5, scopes: always },
-  { ...usual, requestBytes: 64 * kibibyte, sampleBytes: 384 * mebibyte, wanted: 2, scopes: always },
+  {
+    ...usual,
+    requestBytes: 64 * kibibyte,
+    sampleBytes: 384 * mebibyte,
+    wanted: 2,
+    demandsMemory: true,
+    scopes: always,
+  },
   { ...usual, requestBytes: 16 * kibibyte, sampleBytes: 192 * mebibyte, wanted: 1.3 },
   {
     ...usual,
@@ -175,7 +186,19 @@ function figuresOf(setting: Setting): Figure[] {
         { name: 'per server core', unit: 'MB/s', key: 'mbPerCpuSecond', ...more, ...demand },
         { name: 'throughput', unit: 'MB/s', key: 'mbPerSecond', ...more },
       ]
-  return [...rate, { name: 'memory', unit: 'MB', key: 'residentMb', better: 'less' }]
+  return [
+    ...rate,
+    {
+      name: 'memory (RSS)',
+      unit: 'MB',
+      key: 'residentMb',
+      better: 'less',
+      ...(setting.demandsMemory === true && {
+        wanted: { against: 'kafka', ratio: memoryRatio },
+      }),
+    },
+    { name: 'memory, anonymous', unit: 'MB', key: 'anonymousMb', better: 'less' },
+  ]
 }
 
 /** One generator for all samples of a cell. */
@@ -214,6 +237,7 @@ async function sample({ place, setting, batches, generator }: Work): Promise<Sam
       requestsPerCpuSecond: requests / cpuSeconds,
       requestsPerSecond: requests / seconds,
       residentMb: interval.servers.residentBytes / 1e6,
+      anonymousMb: interval.servers.anonymousBytes / 1e6,
       bytesWrittenPerByte: interval.servers.writtenBytes / bytes,
     },
     interval,

@@ -1,11 +1,11 @@
 // Latency by percentile: the further right, the rarer.
 import type { Curve } from '../summary.ts'
-import { digits } from '../table.ts'
+import { valueText } from '../table.ts'
 import { colorOf, element, escaped, label, line, logScale, logTicks, picture } from './svg.ts'
 
 const width = 460
 const height = 260
-const [left, right, top, bottom] = [58, 16, 14, 34]
+const [left, right, top, bottom] = [58, 30, 14, 34]
 /** The axis is even by the rarity 1 / (1 - p): so far as samples reach. */
 const marks = [
   { percent: 0, text: '0' },
@@ -27,7 +27,10 @@ export function latencyChart(operation: string, curves: readonly Curve[]): strin
     ...ticks.map(
       (tick) =>
         line([left, y(tick)], [width - right, y(tick)], { class: 'grid' }) +
-        label(timeName(tick), left - 6, y(tick) + 4, { class: 'tick', 'text-anchor': 'end' }),
+        label(valueText(tick, 'µs'), left - 6, y(tick) + 4, {
+          class: 'tick',
+          'text-anchor': 'end',
+        }),
     ),
     ...marks.map(({ percent, text }) => {
       const at = x(rarity(percent))
@@ -48,7 +51,10 @@ export function latencyChart(operation: string, curves: readonly Curve[]): strin
     return element('path', shape, element('title', {}, escaped(peer)))
   })
   const legend = lines.map(({ peer }, index) =>
-    label(peer, left + 10, top + 14 + index * 15, { fill: colorOf(peer), class: 'legend' }),
+    label(peer, left + 10, top + 14 + index * 15, {
+      style: `fill: ${colorOf(peer)}`,
+      class: 'legend',
+    }),
   )
   const title = `Latency, ${operation}, by percentile`
   return picture({ width, height }, title, [...grid, ...paths, ...legend].join(''))
@@ -73,9 +79,4 @@ function pointsOf(histogram: Curve['histogram']): Point[] {
 
 function rarity(percent: number): number {
   return 1 / (1 - percent / 100)
-}
-
-export function timeName(micros: number): string {
-  if (micros >= 1_000_000) return `${digits(micros / 1_000_000)} s`
-  return micros >= 1000 ? `${digits(micros / 1000)} ms` : `${digits(micros)} µs`
 }

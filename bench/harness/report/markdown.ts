@@ -1,7 +1,7 @@
 // bench/RESULTS.md: the latest full run, as text.
 import type { RunResult } from '../result.ts'
 import { ownName, summarizeRun, type CellSummary, type FigureSummary } from '../summary.ts'
-import { digits, firstLine, interval } from '../table.ts'
+import { digits, firstLine, interval, valueText } from '../table.ts'
 import { equalTerms, machineLines, method } from './method.ts'
 
 export function resultsMarkdown(run: RunResult): string {
@@ -40,7 +40,7 @@ function demandsPart(summaries: readonly CellSummary[]): string {
       const ratio = against === undefined ? undefined : ratios.get(against)
       const valueOf = (peer: string | undefined): string => {
         const value = peer === undefined ? undefined : values.get(peer)
-        return value === undefined ? '-' : `${digits(value.median)} ${figure.unit}`
+        return value === undefined ? '-' : valueText(value.median, figure.unit)
       }
       return [
         [

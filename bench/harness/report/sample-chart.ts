@@ -1,11 +1,11 @@
 // Every sample of a figure as a dot, and the median of those that count.
 import type { CellSummary, FigureSummary } from '../summary.ts'
-import { digits } from '../table.ts'
+import { valueText } from '../table.ts'
 import { colorOf, element, escaped, label, line, picture } from './svg.ts'
 
 const width = 460
 const left = 92
-const right = 74
+const right = 100
 const rowHeight = 30
 const top = 8
 
@@ -23,7 +23,7 @@ export function sampleChart({ cell, rounds }: CellSummary, summary: FigureSummar
   const axis =
     line([left, bottom], [width - right, bottom], { class: 'grid' }) +
     label('0', left, bottom + 13, { class: 'tick', 'text-anchor': 'middle' }) +
-    label(`${digits(most)} ${figure.unit}`, width - right, bottom + 13, {
+    label(valueText(most, figure.unit), width - right, bottom + 13, {
       class: 'tick',
       'text-anchor': 'middle',
     })
@@ -35,7 +35,7 @@ export function sampleChart({ cell, rounds }: CellSummary, summary: FigureSummar
       const counts = rounds.includes(sample.round)
       // Samples of nearly the same value stand beside each other.
       const y = middle + ((index % 3) - 1) * 5
-      const tip = `round ${sample.round}${counts ? '' : ' (does not count)'}: ${digits(value)} ${figure.unit}`
+      const tip = `round ${sample.round}${counts ? '' : ' (does not count)'}: ${valueText(value, figure.unit)}`
       return element(
         'circle',
         {
@@ -57,7 +57,7 @@ export function sampleChart({ cell, rounds }: CellSummary, summary: FigureSummar
       label(peer, left - 8, middle + 4, { 'text-anchor': 'end', class: 'name' }) +
       circles.join('') +
       (Number.isFinite(median) ? mark : '') +
-      label(digits(median), width - right + 8, middle + 4, { class: 'value' })
+      label(valueText(median, figure.unit), width - right + 8, middle + 4, { class: 'value' })
     )
   })
   return picture({ width, height }, `Samples of ${figure.name}`, [axis, ...rows].join(''))
