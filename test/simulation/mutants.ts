@@ -219,4 +219,14 @@ export const mutants: readonly Mutant[] = [
       },
     ],
   },
+  {
+    name: 'a new leader tells its high watermark before it knows what was committed',
+    patches: [
+      {
+        file: partition,
+        find: 'return this.#leadership === undefined || this.log.highWatermark >= this.#leadership.epochStart;',
+        replace: 'return true;',
+      },
+    ],
+  },
 ]
