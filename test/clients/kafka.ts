@@ -22,7 +22,7 @@ export const toolFlags: readonly string[] = [
 ]
 
 /** Kafka wants a cluster id at format time: any 16 bytes in URL-safe base64. */
-const clusterId = 'TWlsbHJhY2VUZXN0S2Fma2E'
+export const clusterId = 'TWlsbHJhY2VUZXN0S2Fma2E'
 
 /** Formats `dataDirectory` when it is new, and starts the broker on it. */
 export async function startKafka(options: ServerOptions): Promise<Server> {

@@ -3,6 +3,8 @@
 //	client produce BROKERS TOPIC CODEC FILE          lines of FILE: key TAB value
 //	client consume BROKERS TOPIC PARTITIONS FOLDER   FOLDER/PARTITION: offset TAB key TAB value
 //	client member BROKERS GROUP TOPIC [NAME=VALUE...]  a member of a group (README.md)
+//	client steady produce BROKERS TOPIC INTERVAL_MS    with its own defaults (README.md)
+//	client steady consume BROKERS TOPIC GROUP
 package main
 
 import (
@@ -31,6 +33,8 @@ func main() {
 		}
 	case "member":
 		err = member(os.Args[2], os.Args[3], os.Args[4], os.Args[5:])
+	case "steady":
+		err = steady(os.Args[2], os.Args[3], os.Args[4], os.Args[5])
 	default:
 		err = fmt.Errorf("unknown command %s", os.Args[1])
 	}

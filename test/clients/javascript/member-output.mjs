@@ -3,7 +3,11 @@ import { writeSync } from 'node:fs'
 
 /** Written at once: a line is out before the commit that follows it. */
 export function print(word, ...rest) {
-  writeSync(1, `${[word, Date.now(), ...rest].join(' ')}\n`)
+  say(word, Date.now(), ...rest)
+}
+
+export function say(...words) {
+  writeSync(1, `${words.join(' ').replaceAll('\n', ' ')}\n`)
 }
 
 /** Prints what is owned now, by the difference from what was owned before. */
