@@ -15,10 +15,8 @@ export async function dropFromCache(processes: Processes, folder: string): Promi
   await processes.run('sync', ['-f', folder])
   for (const file of files)
     await processes.run('dd', [`if=${file}`, 'iflag=nocache', 'count=0', 'status=none'])
-  const table = await processes.run('fincore', [
-    ...['--bytes', '--noheadings', '--raw', '--output', 'RES,SIZE'],
-    ...files,
-  ])
+  const columns = ['--bytes', '--noheadings', '--raw', '--output', 'RES,SIZE']
+  const table = await processes.run('fincore', [...columns, ...files])
   let [resident, size] = [0, 0]
   for (const line of table.trim().split('\n')) {
     const [inCache = 0, whole = 0] = line.trim().split(/\s+/).map(Number)

@@ -1,4 +1,5 @@
 // The load generator's process: see generator.ts.
+import { prepareGroups } from './groups.ts'
 import { prepareHolding } from './holding.ts'
 import type { FromGenerator, Job, ToGenerator } from './jobs.ts'
 import { prepareMessages } from './messages.ts'
@@ -22,6 +23,8 @@ function prepare(job: Job): Promise<() => Promise<Result>> {
       return prepareHolding(job)
     case 'messages':
       return prepareMessages(job)
+    case 'groups':
+      return prepareGroups(job)
   }
 }
 

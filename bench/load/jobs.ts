@@ -1,9 +1,10 @@
 // What a load generator can be asked to do. Frames are whole requests, size in front, built before anything is timed.
+import type { GroupJob, GroupResult } from './groups.ts'
 import type { HoldJob, HoldResult } from './holding.ts'
 import type { MessageJob, MessageResult } from './messages.ts'
 import type { Leader } from './topics.ts'
 
-export type Job = ProduceJob | ReadJob | PacedJob | HoldJob | MessageJob
+export type Job = ProduceJob | ReadJob | PacedJob | HoldJob | MessageJob | GroupJob
 
 /** Closed loops: each connection keeps `depth` requests under way until it has sent `count`. */
 export interface ProduceJob {
@@ -96,11 +97,21 @@ export type ResultOf<J extends Job> = J extends ProduceJob
       ? HoldResult
       : J extends MessageJob
         ? MessageResult
-        : PacedResult
+        : J extends GroupJob
+          ? GroupResult
+          : PacedResult
 
 /** Between the harness and a generator. A job is prepared first: connected, nothing sent. */
 export type ToGenerator = { readonly prepare: Job } | { readonly go: true }
 export type FromGenerator =
   | { readonly prepared: true }
-  | { readonly result: ProduceResult | ReadResult | PacedResult | HoldResult | MessageResult }
+  | {
+      readonly result:
+        | ProduceResult
+        | ReadResult
+        | PacedResult
+        | HoldResult
+        | MessageResult
+        | GroupResult
+    }
   | { readonly error: string }

@@ -82,6 +82,6 @@ const otherColors = ['#5b8c2a', '#8a6d3b', '#4a6fa5']
 export function colorOf(peer: string): string {
   const own = colors[peer]
   if (own !== undefined) return own
-  const sum = [...peer].reduce((total, letter) => total + (letter.codePointAt(0) ?? 0), 0)
+  const sum = Buffer.from(peer).reduce((total, byte) => total + byte, 0)
   return otherColors[sum % otherColors.length] ?? '#666666'
 }
