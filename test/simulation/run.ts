@@ -64,10 +64,10 @@ async function runOne(seed: number): Promise<void> {
 }
 
 function describe({ plan, hash, acknowledgedCount, simulatedMs }: SeedResult): string {
-  const { seed, flushPolicy, controllerCount, faults } = plan
+  const { seed, flushPolicy, controllerCount, faults, schemes } = plan
   return (
     `seed ${seed}: ${hash}, ${acknowledgedCount} acknowledged in ${simulatedMs.toFixed(0)} ms, ` +
-    `flush ${flushPolicy}, ${controllerCount} controllers; ${faults.join(', ')}`
+    `flush ${flushPolicy}, ${controllerCount} controllers; ${[...schemes, ...faults].join(', ')}`
   )
 }
 

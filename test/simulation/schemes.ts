@@ -59,7 +59,7 @@ async function usurp(stage: Stage, { isLate }: { readonly isLate: boolean }): Pr
   stage.cut(rival, leader)
   if (isLate) stage.cut(third, leader)
   await stage.pause(50, 1200)
-  await stage.prefer(index, [rival, leader, third])
+  stage.prefer(index, [rival, leader, third])
   const isUsurped = await stage.until(soonMs, () => stage.leads(rival, index, leaderEpoch + 1))
   // Long enough for its followers to hear of it, and for some records.
   await stage.pause(20, 700)
@@ -160,7 +160,7 @@ const lostTail: Scheme = async (stage) => {
   const leader = combined ?? current
   if (leader !== current) {
     const others = stage.shuffled(world.brokerIds.filter((id) => id !== leader))
-    await stage.prefer(index, [leader, ...others])
+    stage.prefer(index, [leader, ...others])
     if (!(await stage.until(soonMs, () => stage.leads(leader, index, leaderEpoch)))) return false
   }
   const { disk } = world.envOf(leader)

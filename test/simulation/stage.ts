@@ -114,14 +114,13 @@ export class Stage {
     return states.length > 0 && states.every(({ isr }) => isr.some((id) => id !== nodeId))
   }
 
-  /** An operator makes the first of them the leader, and the others the next ones. */
-  async prefer(index: number, replicas: readonly number[]): Promise<void> {
+  /** An operator makes the first of them the leader, and the others the next ones. Whether it comes to it is seen in `leads`. */
+  prefer(index: number, replicas: readonly number[]): void {
     const { reigning } = this.world
-    await reigning?.alterReassignments({
-      allowReplicationFactorChange: false,
-      partitions: [{ topic, index, replicas }],
-    })
-    await reigning?.electLeaders({ type: 'preferred', partitions: [{ topic, index }] })
+    const partitions = [{ topic, index, replicas }]
+    void reigning
+      ?.alterReassignments({ allowReplicationFactorChange: false, partitions })
+      .then(() => reigning.electLeaders({ type: 'preferred', partitions }))
   }
 
   leads(nodeId: number, index: number, epochMin: number): boolean {
