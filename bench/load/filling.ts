@@ -24,6 +24,9 @@ export class Filling {
   readonly topic: Topic
   readonly #batches: readonly Batch[]
   readonly #sent: ReturnType<typeof nothingSent>
+  /** Since the last look at what was new, and where that began. */
+  #new: ReturnType<typeof nothingSent>
+  #newFrom: readonly number[]
   readonly #batchBytesMax: number
 
   constructor(topic: Topic, size: { readonly batchBytes: number; readonly recordBytes: number }) {
@@ -31,6 +34,8 @@ export class Filling {
     this.#batches = batchSet(size.batchBytes, size.recordBytes)
     this.#batchBytesMax = Math.max(...this.#batches.map(({ bytes }) => bytes.length))
     this.#sent = nothingSent(topic.leaders.length)
+    this.#new = nothingSent(topic.leaders.length)
+    this.#newFrom = this.#new.map(() => 0)
   }
 
   get recordsPerBatch(): number {
@@ -74,14 +79,28 @@ export class Filling {
     )
   }
 
+  /** Reads what was sent since the last time: of topics that forget what is older. */
+  async verifyNew(generator: Generator): Promise<Verified> {
+    const verified = await readBack(generator, this.topic, {
+      sent: this.#new,
+      batchBytesMax: this.#batchBytesMax,
+      fromOffsets: this.#newFrom,
+    })
+    this.#newFrom = this.#sent.map(({ records }) => records)
+    this.#new = nothingSent(this.topic.leaders.length)
+    return verified
+  }
+
   /** Each partition has a batch of its own, which is sent to it again and again. */
   #frame(partition: number, count: number): { frame: Buffer; errorAt: number } {
     const batch = this.#batches[partition % this.#batches.length]
-    const sent = this.#sent[partition]
-    if (batch === undefined || sent === undefined)
-      throw new Error(`${this.topic.name} has no partition ${partition}`)
-    sent.records += batch.records * count
-    sent.checksum.add(batch.crc, count)
+    if (batch === undefined) throw new Error('There is no batch')
+    const counts = [this.#sent[partition], this.#new[partition]]
+    for (const sent of counts) {
+      if (sent === undefined) throw new Error(`${this.topic.name} has no partition ${partition}`)
+      sent.records += batch.records * count
+      sent.checksum.add(batch.crc, count)
+    }
     return produceFrame({ topic: this.topic.name, partition, batch: batch.bytes, acks: -1 })
   }
 

@@ -18,27 +18,30 @@ export function nothingSent(partitions: number): { records: number; checksum: Ch
 }
 
 /**
- * Reads each partition from its beginning to the offset that it must have reached, a few at a time. Fails when offsets have
+ * Reads each partition from its beginning, or from an offset, to the offset that it must have reached, a few at a time. Fails when offsets have
  * a gap, when a CRC is wrong and when less is there. What is beyond is not looked for.
  */
 export async function readBack(
   generator: Generator,
   topic: Topic,
-  { sent, batchBytesMax }: { sent: readonly Sent[]; batchBytesMax: number },
+  options: {
+    readonly sent: readonly Sent[]
+    readonly batchBytesMax: number
+    /** By partition; absent: 0. */
+    readonly fromOffsets?: readonly number[]
+  },
 ): Promise<Verified> {
+  const { sent, batchBytesMax, fromOffsets = [] } = options
   let foundRecords = 0
   const found: string[] = []
   for (let from = 0; from < sent.length; from += atOnce) {
-    const connections = sent.slice(from, from + atOnce).map(({ records }, index) =>
-      readerConnection({
-        topic,
-        partition: from + index,
-        fetchBytes,
-        batchBytesMax,
-        fromOffset: 0,
-        untilOffset: records,
-      }),
-    )
+    const connections = sent.slice(from, from + atOnce).map(({ records }, index) => {
+      const partition = from + index
+      const fromOffset = fromOffsets[partition] ?? 0
+      const untilOffset = fromOffset + records
+      const range = { fromOffset, untilOffset }
+      return readerConnection({ topic, partition, fetchBytes, batchBytesMax, ...range })
+    })
     const result = await generator.run({ kind: 'read', connections, isThorough: true })
     foundRecords += result.records
     found.push(result.checksum)
