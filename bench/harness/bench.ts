@@ -21,7 +21,7 @@ import { ownName, summarizeCell, summarizeRun } from './summary.ts'
 import { cellLines, firstLine, ratioLines } from './table.ts'
 
 /** On a quiet machine, before a sample. */
-const gateSeconds = 1.6
+const gateSeconds = 1
 
 /** The repository, whether this was compiled into dist/ or .build/NAME/. */
 export const repositoryRoot = fileURLToPath(new URL('.', import.meta.url)).replace(

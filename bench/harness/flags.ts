@@ -33,7 +33,7 @@ const secondsMaxOf: Readonly<Record<Scope, number | undefined>> = {
   normal: undefined,
   full: 40 * 60,
 }
-const gateSecondsOf: Readonly<Record<Scope, number>> = { quick: 5, normal: 20, full: 10 }
+const gateSecondsOf: Readonly<Record<Scope, number>> = { quick: 2, normal: 20, full: 10 }
 
 export const usage = `npm run bench                         a quick set, under 3 minutes: Millrace, and Apache Kafka where it can be had
 npm run bench -- --full               all scenarios, at most 40 minutes; writes bench/RESULTS.md

@@ -13,7 +13,7 @@ import {
 /** So much of a core may be busy, servers that wait included, ... */
 const idleCoresMax = 0.25
 /** ... for so long without a break. */
-const quietMs = 1_000
+const quietMs = 500
 const lookEveryMs = 100
 
 /** More foreign work than this, in cores, or steal, and the sample is noisy. */

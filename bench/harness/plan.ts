@@ -34,8 +34,8 @@ export interface PlanOptions {
 
 /** Fewer say nothing about spread. */
 export const roundsMin = 3
-/** A start of a peer, for the plan: the slowest of them. */
-const startSeconds = 5
+/** A start and a stop of a peer, for the plan: the mean of a slow one and a quick one. Cells with the same terms share it. */
+const startSeconds = 4
 /** Of generators and the harness. */
 const ownMemoryBytes = 512 * 2 ** 20
 /** Left alone on the disk. */
@@ -53,8 +53,12 @@ export function planOf(scenarios: readonly Scenario[], options: PlanOptions): Pl
 
 function planWith(scenarios: readonly Scenario[], options: PlanOptions, most: number): Plan {
   const { scope, scale, gateSeconds } = options
+  let started = ''
   const cells = scenarios.flatMap((scenario) =>
     scenario.cells(scope, scale).map((cell): PlannedCell => {
+      const instance = instanceKey({ scope, scenario, cell })
+      const starts = instance === started ? 0 : startSeconds
+      started = instance
       const refused = options.peers.flatMap((peer) => {
         const reason = cell.refuses?.(peer)
         return reason === undefined ? [] : [{ peer, reason }]
@@ -63,9 +67,7 @@ function planWith(scenarios: readonly Scenario[], options: PlanOptions, most: nu
       const rounds = Math.min(most, cell.roundsMax ?? most)
       const warmUps = cell.warmUps ?? 1
       const each =
-        startSeconds +
-        (cell.openSeconds ?? 0) +
-        (rounds + warmUps) * (cell.expectedSeconds + gateSeconds)
+        starts + (cell.openSeconds ?? 0) + (rounds + warmUps) * (cell.expectedSeconds + gateSeconds)
       return { scenario, cell, rounds, warmUps, peers, refused, seconds: peers.length * each }
     }),
   )
@@ -80,6 +82,18 @@ function planWith(scenarios: readonly Scenario[], options: PlanOptions, most: nu
       ),
     ),
   }
+}
+
+/** Cells that follow each other with the same key share instances of the peers; a quick run saves starts. */
+export function instanceKey(options: {
+  readonly scope: Scope
+  readonly scenario: Scenario
+  readonly cell: Cell
+}): string {
+  const { scope, scenario, cell } = options
+  const { brokers, durability, properties = {} } = cell.terms
+  const sorted = Object.entries(properties).toSorted(([a], [b]) => (a < b ? -1 : 1))
+  return JSON.stringify([scope === 'quick' || scenario.name, brokers, durability, sorted])
 }
 
 /** Why the run must not start; undefined: it may. */

@@ -2,8 +2,8 @@
 import { killEverythingAtOnce, Lineup, messageOf, type OwnPlace } from './lineup.ts'
 import { isNoisy } from './gate.ts'
 import { freeDiskBytes } from './machine.ts'
-import type { Peer, Terms } from './peer.ts'
-import { roundsMin, type Plan, type PlannedCell } from './plan.ts'
+import type { Peer } from './peer.ts'
+import { roundsMin, instanceKey, type Plan, type PlannedCell } from './plan.ts'
 import type { CellEntry, CellResult, LogLine, RawSample } from './result.ts'
 import type { OpenCell, Sample, Scope } from './scenario.ts'
 import { orderOf } from './statistics.ts'
@@ -43,7 +43,7 @@ export class Runner {
     try {
       for (const [index, planned] of plan.cells.entries()) {
         if (this.#options.signal.aborted) break
-        const key = `${planned.scenario.name} ${keyOf(planned.cell.terms)}`
+        const key = instanceKey({ ...planned, scope: this.#options.scope })
         if (lineup?.key !== key) {
           await lineup?.of.end()
           lineup = {
@@ -254,9 +254,4 @@ function check(sample: Sample, keys: readonly string[]): void {
     if (value === undefined || !Number.isFinite(value))
       throw new Error(`The sample has no figure ${key}`)
   }
-}
-
-function keyOf({ brokers, durability, properties = {} }: Terms): string {
-  const sorted = Object.entries(properties).toSorted(([a], [b]) => (a < b ? -1 : 1))
-  return JSON.stringify([brokers, durability, sorted])
 }

@@ -12,7 +12,8 @@ import { deleteTopic, makeTopic, uniqueName, type Topic } from '../load/topics.t
 const batchBytes = 1024
 /** Each with a partition of its own, at the producer and at the consumer. */
 const connections = 8
-const seconds = 4
+const seconds = 3
+const quickSeconds = 2
 const warmUpSeconds = 1
 
 interface Setting {
@@ -48,7 +49,7 @@ export const latency: Scenario = {
   cells: (scope, scale) =>
     settings
       .filter(({ scopes }) => scopes.includes(scope))
-      .map((setting) => cellOf(setting, seconds * scale)),
+      .map((setting) => cellOf(setting, (scope === 'quick' ? quickSeconds : seconds) * scale)),
 }
 
 function cellOf(setting: Setting, countingSeconds: number): Cell {

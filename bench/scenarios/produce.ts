@@ -46,21 +46,21 @@ const usual = {
   depth: 5,
   acks: -1,
   durability: 'os',
-  expectedSeconds: 3,
+  expectedSeconds: 2,
   scopes: notQuick,
 } as const
 
 const settings: readonly Setting[] = [
-  { ...usual, requestBytes: mebibyte, sampleBytes: 768 * mebibyte, wanted: 3.5, scopes: always },
+  { ...usual, requestBytes: mebibyte, sampleBytes: 512 * mebibyte, wanted: 3.5, scopes: always },
   {
     ...usual,
     requestBytes: 64 * kibibyte,
-    sampleBytes: 384 * mebibyte,
+    sampleBytes: 256 * mebibyte,
     wanted: 2,
     demandsMemory: true,
     scopes: always,
   },
-  { ...usual, requestBytes: 16 * kibibyte, sampleBytes: 192 * mebibyte, wanted: 1.3 },
+  { ...usual, requestBytes: 16 * kibibyte, sampleBytes: 160 * mebibyte, wanted: 1.3 },
   {
     ...usual,
     requestBytes: 64 * kibibyte,
@@ -72,14 +72,14 @@ const settings: readonly Setting[] = [
     ...usual,
     requestBytes: 64 * kibibyte,
     codec: 'lz4',
-    sampleBytes: 192 * mebibyte,
+    sampleBytes: 160 * mebibyte,
     wanted: 4,
   },
   {
     ...usual,
     requestBytes: 64 * kibibyte,
     codec: 'zstd',
-    sampleBytes: 192 * mebibyte,
+    sampleBytes: 160 * mebibyte,
     wanted: 4,
   },
   {
@@ -98,14 +98,14 @@ const settings: readonly Setting[] = [
     depth: 32,
     sampleBytes: 64 * mebibyte,
   },
-  { ...usual, requestBytes: 64 * kibibyte, acks: 0, sampleBytes: 384 * mebibyte },
+  { ...usual, requestBytes: 64 * kibibyte, acks: 0, sampleBytes: 256 * mebibyte },
   {
     ...usual,
     requestBytes: 16 * kibibyte,
     partitions: 100,
     connections: 10,
     depth: 5,
-    sampleBytes: 192 * mebibyte,
+    sampleBytes: 160 * mebibyte,
   },
   {
     ...usual,

@@ -21,17 +21,17 @@ function scenarioWith(...cells: Parameters<typeof cellWith>[0][]): Scenario {
 
 t.test('plan: time is that of all peers, rounds, warm-ups, the gate and the starts', async (t) => {
   const plan = planOf([scenarioWith({ expectedSeconds: 2, openSeconds: 3 })], options)
-  t.equal(plan.seconds, 2 * (5 + 3 + 8 * 3))
+  t.equal(plan.seconds, 2 * (4 + 3 + 8 * 3))
   t.equal(refusalOf(plan, plenty), undefined)
 })
 
 t.test('plan: rounds become fewer to fit, but not fewer than three', async (t) => {
   const scenario = scenarioWith({ expectedSeconds: 2 })
-  const fitting = planOf([scenario], { ...options, secondsMax: 46 })
+  const fitting = planOf([scenario], { ...options, secondsMax: 45 })
   t.equal(fitting.cells[0]?.rounds, 5)
   const tight = planOf([scenario], { ...options, secondsMax: 5 })
   t.equal(tight.cells[0]?.rounds, 3)
-  t.match(refusalOf(tight, { ...plenty, secondsMax: 5 }), /^The run takes 0\.6 min with 3 rounds/)
+  t.match(refusalOf(tight, { ...plenty, secondsMax: 5 }), /^The run takes 0\.5 min with 3 rounds/)
 })
 
 t.test('plan: too little disk or memory is refused before anything starts', async (t) => {
@@ -46,7 +46,7 @@ t.test('plan: a cell that is not for a peer costs it no time', async (t) => {
   const refuses = (peer: { name: string }) => (peer.name === 'kafka' ? 'no' : undefined)
   const plan = planOf([scenarioWith({ refuses, expectedSeconds: 2 })], options)
   t.same(plan.cells[0]?.peers, [peers[0]])
-  t.equal(plan.seconds, 5 + 8 * 3)
+  t.equal(plan.seconds, 4 + 8 * 3)
 })
 
 t.test('flags: quick without any, what each scope allows, and nonsense refused', async (t) => {
