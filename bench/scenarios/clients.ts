@@ -38,15 +38,19 @@ export const clients: Scenario = {
   cells: (scope) => {
     if (scope === 'quick') return []
     return [
-      cellOf('kafka-producer-perf-test acks=all', toolProduces),
-      cellOf('kafka-consumer-perf-test', toolConsumes),
-      cellOf('SDK produce acks=all', sdkProduces),
-      cellOf('SDK consume', sdkConsumes),
+      cellOf('kafka-producer-perf-test acks=all', 6, toolProduces),
+      cellOf('kafka-consumer-perf-test', 5, toolConsumes),
+      cellOf('SDK produce acks=all', 3, sdkProduces),
+      cellOf('SDK consume', 2, sdkConsumes),
     ]
   },
 }
 
-function cellOf(name: string, open: (place: Place) => Promise<OpenCell>): Cell {
+function cellOf(
+  name: string,
+  expectedSeconds: number,
+  open: (place: Place) => Promise<OpenCell>,
+): Cell {
   const figures: Figure[] = [
     { name: 'records, as the client says', unit: '1/s', key: 'recordsPerSecond', better: 'more' },
     { name: 'per server core', unit: 'MB/s', key: 'mbPerCpuSecond', better: 'more' },
@@ -55,8 +59,8 @@ function cellOf(name: string, open: (place: Place) => Promise<OpenCell>): Cell {
     name,
     terms: { brokers: 1, durability: 'os', properties: { 'log.segment.delete.delay.ms': 1_000 } },
     figures,
-    expectedSeconds: 10,
-    openSeconds: 5,
+    expectedSeconds,
+    openSeconds: 2,
     diskBytes: 3 * toolRecords * recordBytes,
     roundsMax: 3,
     refuses: (peer) => (peer.protocol === 'kafka' ? undefined : `it speaks ${peer.protocol}`),

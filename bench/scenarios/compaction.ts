@@ -51,7 +51,7 @@ function cellOf({ valueBytes }: { readonly valueBytes: number }): Cell {
       { name: 'p99 of others meanwhile', unit: 'ms', key: 'bystanderP99Ms', better: 'less' },
       { name: 'memory', unit: 'MB', key: 'residentMb', better: 'less' },
     ],
-    expectedSeconds: 12,
+    expectedSeconds: 8,
     openSeconds: 4,
     diskBytes: 6 * (2 * halfBytes + tailBytes),
     roundsMax: 3,

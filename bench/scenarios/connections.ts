@@ -47,7 +47,7 @@ function cellOf({ connections: count }: Setting): Cell {
       { name: 'CPU per connection', unit: 'us', key: 'cpuMicrosPerConnection', ...less },
       { name: 'p99 of others meanwhile', unit: 'ms', key: 'bystanderP99Ms', ...less },
     ],
-    expectedSeconds: 10,
+    expectedSeconds: 7,
     diskBytes: 50e6,
     roundsMax: 3,
     warmUps: 0,

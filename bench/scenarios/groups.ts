@@ -26,7 +26,7 @@ const common = {
     durability: 'os',
     properties: { 'group.initial.rebalance.delay.ms': 0 },
   },
-  openSeconds: 3,
+  openSeconds: 1,
   diskBytes: 100e6,
   refuses: (peer: Place['peer']): string | undefined =>
     peer.protocol === 'kafka' ? undefined : `it speaks ${peer.protocol}`,
@@ -43,7 +43,7 @@ const changing: Cell = {
     { name: 'leave of a third, p50', unit: 'ms', key: 'leaveP50Ms', ...less },
     { name: 'CPU of a group', unit: 'ms', key: 'cpuMsPerGroup', ...less },
   ],
-  expectedSeconds: 3,
+  expectedSeconds: 2,
   roundsMax: 5,
   open: (place) => open(place, 'rebalance'),
 }
@@ -55,7 +55,7 @@ const committing: Cell = {
     { name: 'commits per server core', unit: '1/s', key: 'commitsPerCpuSecond', better: 'more' },
     { name: 'commits', unit: '1/s', key: 'commitsPerSecond', better: 'more' },
   ],
-  expectedSeconds: 4,
+  expectedSeconds: 3,
   roundsMax: 5,
   open: (place) => open(place, 'commit'),
 }
