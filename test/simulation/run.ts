@@ -1,5 +1,5 @@
 /**
- * Many simulated clusters, one after the other: `node run.js [--seeds N] [--from N] [--keep-going]`, or one with its log:
+ * Many simulated clusters, one after the other: `node run.js [--seeds N] [--from N] [--seconds S] [--keep-going]`, or one with its log:
  * `SEED=n node run.js`. Exit code 1 when something was wrong.
  */
 import { parseArgs } from 'node:util'
@@ -11,6 +11,8 @@ const { values } = parseArgs({
   options: {
     seeds: { type: 'string', default: '100' },
     from: { type: 'string', default: '1' },
+    /** No seed begins later. */
+    seconds: { type: 'string', default: 'Infinity' },
     'keep-going': { type: 'boolean', default: false },
     /** Every so many seeds one runs twice. */
     twice: { type: 'string', default: '50' },
@@ -27,7 +29,8 @@ async function runMany(from: number, count: number): Promise<void> {
   const sums = { acknowledged: 0, commits: 0, simulatedMs: 0, faults: 0 }
   let failures = 0
   let ran = 0
-  for (let seed = from; seed < from + count; seed++) {
+  const endMs = startMs + 1000 * Number(values.seconds)
+  for (let seed = from; seed < from + count && performance.now() < endMs; seed++) {
     const result = await runSeed(seed)
     ran += 1
     sums.acknowledged += result.acknowledgedCount
