@@ -1,5 +1,6 @@
 import { refusal, throwIfRefused } from '../../client/errors.ts'
 import type { Kafka } from '../../client/kafka.ts'
+import { errors } from '../../protocol/errors.ts'
 import { AlterPartitionReassignments } from '../../protocol/messages/alter-partition-reassignments.ts'
 import { DescribeCluster } from '../../protocol/messages/describe-cluster.ts'
 import { DescribeConfigs } from '../../protocol/messages/describe-configs.ts'
@@ -276,7 +277,11 @@ export class ClusterClient implements AsyncDisposable {
       if (brokerId !== undefined) await cluster.metadata([])
       const connection =
         brokerId === undefined ? await cluster.any() : await cluster.broker(brokerId, 'requests')
-      return connection.send(api, connection.versionOf(api), request)
+      const response = await connection.send(api, connection.versionOf(api), request)
+      // Another one is about to take over, or the same to come back.
+      const { errorCode } = response as { readonly errorCode?: number }
+      if (errorCode === errors.notController.code) throwIfRefused('The request', errorCode)
+      return response
     })
   }
 }
