@@ -15,6 +15,8 @@ export interface LineupOptions {
   /** Aborted at Ctrl-C. */
   readonly signal: AbortSignal
   log(text: string): void
+  /** For the log only: what is of no interest while it runs. */
+  record(text: string): void
 }
 
 /** Instances that live as long as the cells with the same terms follow each other. */
@@ -147,7 +149,8 @@ export class OwnPlace implements Place {
     const { gateTimeoutMs } = this.#options
     await this.processes.run('sync', ['-f', this.folder])
     const gateMs = gateTimeoutMs === 0 ? 0 : await waitForIdle(gateTimeoutMs, this.#signal)
-    if (gateMs < 0) this.log(`${this.peer.name}: not idle within ${Math.round(-gateMs)} ms`)
+    if (gateMs < 0)
+      this.#options.record(`${this.peer.name}: not idle within ${Math.round(-gateMs)} ms`)
     const meter = new IntervalMeter({
       servers: () => running.processIds(),
       clients: [...clients],

@@ -23,8 +23,10 @@ export interface RunOptions {
 /** A sample that takes this many times what was expected is stuck. */
 const timeoutFactor = 10
 const timeoutGraceMs = 60_000
-/** Noisy rounds are made up for by up to half as many again. */
+/** Noisy rounds are made up for by up to half as many again, but not in a quick run ... */
 const extraRoundsPart = 0.5
+/** ... while the cell has not taken more than this of its planned time. */
+const extraTimeFactor = 1.25
 /** A cell that takes this many times its plan ends with the rounds that it has. */
 const overtimeFactor = 2
 
@@ -40,6 +42,7 @@ export class Runner {
   async run(plan: Plan): Promise<CellResult[]> {
     const results: CellResult[] = []
     let lineup: { key: string; of: Lineup } | undefined
+    const options = { ...this.#options, log: this.#note, record: this.#record }
     try {
       for (const [index, planned] of plan.cells.entries()) {
         if (this.#options.signal.aborted) break
@@ -48,7 +51,7 @@ export class Runner {
           await lineup?.of.end()
           lineup = {
             key,
-            of: new Lineup({ ...this.#options, log: this.#note }, planned.cell.terms),
+            of: new Lineup(options, planned.cell.terms),
           }
         }
         const title = `${planned.scenario.name}: ${planned.cell.name}`
@@ -116,12 +119,16 @@ export class Runner {
   ): Promise<void> {
     const { warmUps } = planned
     const beganMs = performance.now()
-    const most = planned.rounds + Math.floor(planned.rounds * extraRoundsPart)
+    const elapsedSeconds = (): number => (performance.now() - beganMs) / 1000
+    const most =
+      planned.rounds +
+      (this.#options.scope === 'quick' ? 0 : Math.floor(planned.rounds * extraRoundsPart))
     let [counted, quiet] = [0, 0]
     for (let round = 0; counted < most && quiet < planned.rounds; round++) {
       const present = contenders.filter((each) => each.skipped === undefined)
       if (present.length === 0 || this.#options.signal.aborted) return
-      const isLate = performance.now() - beganMs > planned.seconds * overtimeFactor * 1000
+      if (counted >= planned.rounds && elapsedSeconds() > planned.seconds * extraTimeFactor) return
+      const isLate = elapsedSeconds() > planned.seconds * overtimeFactor
       if (isLate && counted >= Math.min(roundsMin, planned.rounds)) {
         this.#note(`${planned.cell.name}: over its time, ends after ${counted} rounds`)
         return
@@ -213,8 +220,12 @@ export class Runner {
   }
 
   readonly #note = (text: string): void => {
-    this.log.push({ atSeconds: this.#seconds(), text })
+    this.#record(text)
     this.#options.print(`  ${text}`)
+  }
+
+  readonly #record = (text: string): void => {
+    this.log.push({ atSeconds: this.#seconds(), text })
   }
 
   #seconds(): number {
