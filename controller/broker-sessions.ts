@@ -52,8 +52,9 @@ const stallMsMin = 1000
  *
  * I1: all that expire at one tick are told together.
  * I2: time in which this process stood still counts for nobody.
- * I3: when more than half of the brokers expire at once, it is more likely this side that was cut off: they get the time
- *     of one more heartbeat.
+ * I3: when more than half of the brokers expire within one heartbeat of each other, it is more likely this side that was
+ *     cut off, or all of them at once: they get the time of one more heartbeat, and are then told together. One by one,
+ *     each would leave the in-sync replicas to those whose end is only noticed a moment later.
  */
 export class BrokerSessions {
   readonly #options: BrokerSessionsOptions
@@ -221,14 +222,20 @@ export class BrokerSessions {
   }
 
   #expiredAt(nowMs: number): number[] {
+    const { logger, heartbeatIntervalMs } = this.#options
     const unfenced = [...this.#sessions].filter(([, session]) => !session.fenced)
-    const expired = unfenced.filter(([, session]) => endOf(session) <= nowMs)
-    if (expired.length * 2 > unfenced.length) {
+    const endingBy = (ms: number) => unfenced.filter(([, session]) => endOf(session) <= ms)
+    const expired = endingBy(nowMs)
+    if (expired.length === 0) {
+      this.#waitUntilMs = undefined
+      return []
+    }
+    const ending = endingBy(nowMs + heartbeatIntervalMs)
+    if (ending.length * 2 > unfenced.length) {
       if (this.#waitUntilMs === undefined) {
-        const { logger, heartbeatIntervalMs } = this.#options
         this.#waitUntilMs = nowMs + heartbeatIntervalMs
-        const counts = { expired: expired.length, brokers: unfenced.length }
-        logger.warn(counts, 'Most sessions ended at once; waiting for one more heartbeat')
+        const counts = { ending: ending.length, brokers: unfenced.length }
+        logger.warn(counts, 'Most sessions end at once; waiting for one more heartbeat')
       }
       if (nowMs < this.#waitUntilMs) return []
     }

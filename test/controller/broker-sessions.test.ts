@@ -103,6 +103,28 @@ t.test('sessions: when most expire at once they get one more heartbeat', async (
   t.same(all.expired, [[1, 2, 3]])
 })
 
+t.test('sessions: most brokers lost within a moment are told together', async (t) => {
+  const closed = start(t, [1, 2, 3])
+  for (const id of [1, 2, 3]) {
+    closed.sessions.disconnected(id, incarnation)
+    await closed.env.advance(10)
+  }
+  await closed.env.advance(4000)
+  t.same(closed.expired, [[1, 2, 3]], 'closed connections')
+
+  const silent = start(t, [1, 2, 3, 4])
+  await silent.env.advance(1000)
+  for (const id of [1, 2, 3]) {
+    silent.touch(id)
+    await silent.env.advance(300)
+  }
+  for (let second = 0; second < 12; second++) {
+    silent.touch(4)
+    await silent.env.advance(1000)
+  }
+  t.same(silent.expired, [[1, 2, 3]], 'machines that lost their power between two heartbeats')
+})
+
 t.test('sessions: time in which the controller stood still counts for nobody', async (t) => {
   const { env, stall } = stallingEnv()
   const { expired } = start(t, [1, 2, 3, 4], env)
