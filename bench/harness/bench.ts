@@ -10,7 +10,7 @@ import { flagsOf, usage, UsageError, type Flags } from './flags.ts'
 import { killEverythingAtOnce, messageOf } from './lineup.ts'
 import { availableMemoryBytes, commitOf, freeDiskBytes, machineOf } from './machine.ts'
 import { PeerUnavailable, type Peer } from './peer.ts'
-import { planLines, planOf, refusalOf, type Plan } from './plan.ts'
+import { minutes, planLines, planOf, refusalOf, type Plan } from './plan.ts'
 import { ProcessRegistry } from './processes.ts'
 import { htmlReport } from './report/html.ts'
 import type { CellResult, PeerResult, RunResult } from './result.ts'
@@ -38,7 +38,9 @@ export function usageText(): string {
 /** Gives the exit code. */
 export async function runBench(flags: Flags, args: readonly string[]): Promise<number> {
   const scenarios = scenariosOf(flags)
-  const named = flags.peers ?? ['self', 'kafka']
+  // In a full run those that speak other protocols have a scenario too.
+  const usual = flags.scope === 'full' ? ['self', 'kafka', 'nats', 'redis'] : ['self', 'kafka']
+  const named = flags.peers ?? usual
   const peers = named.map((name) => {
     const peer = peerNamed(name)
     if (peer === undefined)
@@ -198,6 +200,9 @@ export function publish(run: RunResult, flags: Flags): void {
   write(htmlPath, htmlReport(run))
   const summaries = summarizeRun(run)
   print(`\n${ratioLines(summaries).join('\n')}\n`)
+  const took = run.cells.reduce((sum, { seconds }) => sum + seconds, 0)
+  const planned = run.cells.reduce((sum, { plannedSeconds }) => sum + plannedSeconds, 0)
+  print(`It took ${minutes(took)} min, ${minutes(planned)} min were planned.`)
   print(`~: the interval holds 1, or not every round says the same.\n${outPath}\n${htmlPath}`)
   const isWhole = run.scope === 'full' && flags.scenarios.length === 0 && !run.isInterrupted
   const resultsPath =

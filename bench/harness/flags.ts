@@ -44,7 +44,7 @@ npm run bench -- floor|sdk|cluster [--quick] [--rounds N]     against a bare loo
 
   --scenario A,B     of: SCENARIOS
   --cell TEXT        only cells whose name holds it
-  --peers A,B        of: PEERS (default: self,kafka)
+  --peers A,B        of: PEERS (default: self,kafka; with --full nats and redis too)
   --rounds N         rounds that count
   --secs S           multiplies the work of samples: about S seconds each
   --minutes M        fewer rounds to fit, refused if that is not enough

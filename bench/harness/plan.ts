@@ -135,7 +135,7 @@ export function planLines(plan: Plan): string[] {
   return [...lines, `  ${sum}`]
 }
 
-function minutes(seconds: number): string {
+export function minutes(seconds: number): string {
   return (seconds / 60).toFixed(1)
 }
 

@@ -43,6 +43,9 @@ export interface CellResult {
   readonly terms: Terms
   readonly figures: readonly Figure[]
   readonly warmUps: number
+  /** What it took, with the starts of peers that it was the first to need, and what was planned. */
+  readonly seconds: number
+  readonly plannedSeconds: number
   readonly entries: readonly CellEntry[]
   readonly samples: readonly RawSample[]
 }

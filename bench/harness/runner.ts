@@ -70,6 +70,7 @@ export class Runner {
 
   async #runCell(planned: PlannedCell, lineup: Lineup): Promise<CellResult> {
     const { scenario, cell, warmUps } = planned
+    const beganSeconds = this.#seconds()
     const contenders = planned.peers.map((peer) => new Contender(peer))
     const samples: RawSample[] = []
     const needed = cell.diskBytes * contenders.length
@@ -95,6 +96,8 @@ export class Runner {
       terms: cell.terms,
       figures: cell.figures,
       warmUps,
+      seconds: this.#seconds() - beganSeconds,
+      plannedSeconds: planned.seconds,
       entries: [...contenders.map((contender) => contender.entry()), ...refused],
       samples,
     }

@@ -60,7 +60,7 @@ function cellOf(setting: Setting, countingSeconds: number): Cell {
     name: [...name, ...(durability === 'ack' ? ['fsync'] : [])].join(' '),
     terms: { brokers: 1, durability, properties: { 'log.segment.delete.delay.ms': 1_000 } },
     figures: figuresOf(setting),
-    expectedSeconds: countingSeconds + warmUpSeconds + 1,
+    expectedSeconds: countingSeconds + warmUpSeconds + 0.5,
     diskBytes: 3 * count * batchBytes,
     refuses: (peer) => (peer.protocol === 'kafka' ? undefined : `it speaks ${peer.protocol}`),
     open: (place) => {

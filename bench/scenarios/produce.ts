@@ -46,7 +46,7 @@ const usual = {
   depth: 5,
   acks: -1,
   durability: 'os',
-  expectedSeconds: 2,
+  expectedSeconds: 1.5,
   scopes: notQuick,
 } as const
 

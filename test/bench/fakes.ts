@@ -130,6 +130,8 @@ export function cellResult(
     terms,
     figures: [speed],
     warmUps,
+    seconds: 1,
+    plannedSeconds: 1,
     entries,
     samples,
   }
