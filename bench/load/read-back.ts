@@ -34,9 +34,9 @@ export async function readBack(
   const { sent, batchBytesMax, fromOffsets = [] } = options
   let foundRecords = 0
   const found: string[] = []
-  for (let from = 0; from < sent.length; from += atOnce) {
-    const connections = sent.slice(from, from + atOnce).map(({ records }, index) => {
-      const partition = from + index
+  const filled = [...sent.entries()].filter(([, { records }]) => records > 0)
+  for (let from = 0; from < filled.length; from += atOnce) {
+    const connections = filled.slice(from, from + atOnce).map(([partition, { records }]) => {
       const fromOffset = fromOffsets[partition] ?? 0
       const untilOffset = fromOffset + records
       const range = { fromOffset, untilOffset }
