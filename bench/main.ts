@@ -34,6 +34,7 @@ async function main(args: readonly string[]): Promise<number> {
       return compareRuns(rest)
     case 'report':
       return reportAgain(rest)
+    case undefined:
     default:
       return runBench(flagsOf(args), args)
   }
