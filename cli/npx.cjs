@@ -5,12 +5,12 @@
 
 const { execFileSync } = require('node:child_process')
 const { existsSync } = require('node:fs')
-const { join } = require('node:path')
+const path = require('node:path')
 
-const built = join(__dirname, '..', 'dist', 'bin', 'millrace.js')
+const built = path.join(__dirname, '..', 'dist', 'bin', 'millrace.js')
 if (!existsSync(built)) {
   try {
-    execFileSync(process.execPath, [join(__dirname, 'setup.mjs')], { stdio: ['ignore', 2, 2] })
+    execFileSync(process.execPath, [path.join(__dirname, 'setup.mjs')], { stdio: ['ignore', 2, 2] })
   } catch {
     // It has told why.
     process.exit(1)
