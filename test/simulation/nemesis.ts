@@ -27,6 +27,8 @@ export class Nemesis {
   #openCount = 0
   /** Lost its power, and what it had not synced; the controller does not know yet. */
   #lossy: number | undefined
+  /** A broker that is to lose its power while its leader asks for it, or has lost it and is not back. */
+  #struck: { readonly nodeId: number; isDown: boolean } | undefined
   #awaitsExpansion = false
   /** How often each kind took effect. */
   readonly counts = new Map<FaultKind | SchemeKind, number>()
@@ -93,16 +95,24 @@ export class Nemesis {
     }
   }
 
+  /** Without a sync before each answer nothing else may happen until the one that was struck is back: see `#mayLosePower`. */
   #strike(leader: number, joining: number): void {
     const world = this.#world
     this.#awaitsExpansion = false
+    if (!this.#mayLosePower(joining)) return
+    const struck = { nodeId: joining, isDown: false }
+    if (world.plan.flushPolicy === 'os') this.#struck = struck
     for (const controller of world.controllerIds) this.#cut(leader, controller, 'both')
     this.#soon(quickMs, () => {
       // Where it counts already, it must not lose what it has not synced.
       const states = this.#stage.states()
       const counts = states.length === 0 || states.some(({ isr }) => isr.includes(joining))
-      if (counts || world.down.has(joining)) return
+      if (counts || world.down.has(joining)) {
+        this.#struck = undefined
+        return
+      }
       world.cutPower(joining)
+      struck.isDown = true
       this.#restartLater(joining)
     })
   }
@@ -317,6 +327,9 @@ export class Nemesis {
   }
 
   #isCalm(): boolean {
+    const struck = this.#struck
+    if (struck?.isDown === true && this.#world.brokers.has(struck.nodeId)) this.#struck = undefined
+    if (this.#struck !== undefined) return true
     const lossy = this.#lossy
     if (lossy === undefined) return false
     const states = this.#stage.states()
