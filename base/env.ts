@@ -100,7 +100,9 @@ export interface DiskFile {
  * Never touch bytes at or beyond the file's end (SIGBUS), and never after `release` (crash): count references.
  */
 export interface MappedView {
-  readonly buffer: Buffer
+  readonly byteLength: number
+  /** The range itself, no copy of it. */
+  read(position: number, count: number): Buffer
   /** Whether the range is in the page cache: serving it will not wait for the disk. */
   resident(position: number, count: number): boolean
   release(): void

@@ -51,14 +51,21 @@ export class MappedFile implements MappedView {
     return undefined
   }
 
-  get buffer(): Buffer {
-    return this.#space.buffer
+  get byteLength(): number {
+    return this.#space.buffer.length
+  }
+
+  read(position: number, count: number): Buffer {
+    assert(!this.#released, 'a released map is not used')
+    assert(position + count <= this.byteLength, 'the range is mapped')
+    if (touchedBytes >= touchedBytesMax) for (const map of touchedMaps) map.#forget()
+    this.#touch(position, position + count)
+    return this.#space.buffer.subarray(position, position + count)
   }
 
   resident(position: number, count: number): boolean {
     assert(!this.#released, 'a released map is not used')
-    const end = Math.min(position + count, this.buffer.length)
-    this.#touch(position, end)
+    const end = Math.min(position + count, this.byteLength)
     const nowMs = performance.now()
     const known = position >= this.#hotFrom && end <= this.#hotTo && nowMs < this.#hotUntilMs
     if (known) return true
@@ -71,7 +78,7 @@ export class MappedFile implements MappedView {
   /** Where the first page that is not in memory begins, or `to` when there is none before. */
   #hotEnd(from: number, to: number): number {
     const { pageBytes, resident } = this.#native
-    const end = Math.min(to, this.buffer.length)
+    const end = Math.min(to, this.byteLength)
     const stride = pageStates.length * pageBytes
     for (let at = from; at < end; at += stride) {
       const bytes = Math.min(stride, end - at)
@@ -86,21 +93,19 @@ export class MappedFile implements MappedView {
 
   /** Notes that [from, to) is about to be read. */
   #touch(from: number, to: number): void {
-    this.#touched ??= new Uint8Array(Math.ceil(this.buffer.length / chunkBytes))
+    this.#touched ??= new Uint8Array(Math.ceil(this.byteLength / chunkBytes))
     for (let chunk = Math.floor(from / chunkBytes); chunk * chunkBytes < to; chunk++) {
       if (this.#touched[chunk] === 1) continue
       this.#touched[chunk] = 1
       touchedBytes += this.#bytesOf(chunk)
       touchedMaps.add(this)
     }
-    if (touchedBytes <= touchedBytesMax) return
-    for (const map of touchedMaps) map.#forget()
   }
 
   #forget(): void {
     if (!touchedMaps.delete(this)) return
     // Refused: the pages stay, which costs no more than memory.
-    this.#native.forget?.(this.#space.address, this.buffer.length)
+    this.#native.forget?.(this.#space.address, this.byteLength)
     this.#touched?.forEach((value, chunk) => {
       if (value === 1) touchedBytes -= this.#bytesOf(chunk)
     })
@@ -108,7 +113,7 @@ export class MappedFile implements MappedView {
   }
 
   #bytesOf(chunk: number): number {
-    return Math.min(chunkBytes, this.buffer.length - chunk * chunkBytes)
+    return Math.min(chunkBytes, this.byteLength - chunk * chunkBytes)
   }
 
   release(): void {
@@ -116,7 +121,7 @@ export class MappedFile implements MappedView {
     this.#released = true
     this.#forget()
     // Space that can't be cleared is lost: another file must not appear where this one still is.
-    if (this.#native.unmap?.(this.#space.address, this.buffer.length) === true) this.#space.give()
+    if (this.#native.unmap?.(this.#space.address, this.byteLength) === true) this.#space.give()
   }
 }
 

@@ -91,7 +91,12 @@ export class SimulatedFile implements DiskFile {
     buffer.set(inode.view(0, bytes))
     inode.maps.add(buffer)
     return {
-      buffer,
+      byteLength: bytes,
+      read: (position, count) => {
+        assert(inode.maps.has(buffer), 'a released map is not used')
+        assert(position + count <= bytes, 'the range is mapped')
+        return buffer.subarray(position, position + count)
+      },
       resident: (position, count) => {
         assert(inode.maps.has(buffer), 'a released map is not used')
         assert(position + count <= inode.size, 'a map is not touched beyond the end of its file')

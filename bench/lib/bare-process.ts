@@ -16,7 +16,7 @@ type AppendRole = Extract<BareRole, { kind: 'append' }>
 function serve(role: ServeRole): (socket: net.Socket) => void {
   const file = realDisk.open(role.path, 'read')
   const fileBytes = file.size()
-  const view = file.map(fileBytes)?.buffer
+  const view = file.map(fileBytes)?.read(0, fileBytes)
   if (view === undefined) throw new Error('No maps on this platform')
   const header = Buffer.alloc(role.headerBytes)
   header.writeInt32BE(role.headerBytes - 4 + role.chunkBytes)

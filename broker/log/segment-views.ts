@@ -30,7 +30,7 @@ export class SegmentView implements Evictable {
   }
 
   get byteLength(): number {
-    return this.#map.buffer.length
+    return this.#map.byteLength
   }
 
   /** The range must lie within the file. `released` is called when the payload is. */
@@ -39,7 +39,7 @@ export class SegmentView implements Evictable {
     assert(position + bytes <= this.byteLength, 'the range is mapped')
     this.used = true
     this.#references++
-    return new MappedPayload(this.#map.buffer.subarray(position, position + bytes), () => {
+    return new MappedPayload(this.#map.read(position, bytes), () => {
       released()
       this.#dereference()
     })

@@ -1,10 +1,9 @@
 /** Apache Kafka as a controller and brokers, each a process of its own: what `local-cluster.ts` is compared with. */
 import { spawn } from 'node:child_process'
 import { existsSync, mkdirSync, writeFileSync } from 'node:fs'
-import { connect } from 'node:net'
 import { join } from 'node:path'
 
-import { clusterId, toolFlags } from './kafka.ts'
+import { accepts, clusterId, toolFlags } from './kafka.ts'
 import type { SteadyCluster } from './local-cluster.ts'
 import { millraceProgram } from './millrace.ts'
 import { freePort, jarsClasspath } from './places.ts'
@@ -102,7 +101,7 @@ export class KafkaCluster implements SteadyCluster {
     })
     const server = new ServerProcess(child, node.directory)
     node.server = server
-    await eventually(async () => (await listens(node.port)) || undefined, {
+    await eventually(async () => (await accepts(node.port)) || undefined, {
       timeoutMs: 300_000,
       everyMs: 50,
       describe: () => `node ${node.id} listens\n${server.errorOutput()}`,
@@ -128,15 +127,4 @@ export class KafkaCluster implements SteadyCluster {
       .map(([name, value]) => `${name}=${value}\n`)
       .join('')
   }
-}
-
-function listens(port: number): Promise<boolean> {
-  return new Promise((resolve) => {
-    const socket = connect(port, '127.0.0.1')
-    socket.once('error', () => resolve(false))
-    socket.once('connect', () => {
-      socket.destroy()
-      resolve(true)
-    })
-  })
 }

@@ -93,7 +93,7 @@ function propertiesText(options: ServerOptions, port: number, controllerPort: nu
 }
 
 /** The socket server accepts only once the broker is registered and unfenced. */
-function accepts(port: number): Promise<boolean> {
+export function accepts(port: number): Promise<boolean> {
   return new Promise((resolve) => {
     const socket = connect(port, '127.0.0.1')
     socket.once('error', () => resolve(false))

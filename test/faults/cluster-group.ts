@@ -2,17 +2,14 @@
 import type { ClusterProcess } from '../clients/cluster-process.ts'
 import { GroupMember, memberPrograms } from '../clients/group-member.ts'
 import type { MemberProgram } from '../clients/group-member.ts'
-import { eventually } from '../clients/processes.ts'
 import { commitsOf, stepsBack } from './committed.ts'
+import { drained } from './drained.ts'
 import { Processed } from './processed.ts'
 
 const group = 'watchers'
 const programs: readonly MemberProgram[] = ['java', 'librdkafka']
 const offsetsTopic = '__consumer_offsets'
 export const offsetsPartitionCount = 4
-
-/** After the load has ended, everything must be processed within this. */
-const drainMs = 90_000
 
 export class ClusterGroup {
   readonly #cluster: ClusterProcess
@@ -46,14 +43,13 @@ export class ClusterGroup {
   /** What went wrong: members that ended, records that nobody processed, commits that went back. */
   async judge(): Promise<string[]> {
     const processed = this.#processed
-    const isDone = (): true | undefined => processed.missingCount === 0 || undefined
     const faults = this.#members.flatMap(({ running, name, log }) =>
       running ? [] : [`member ${name} ended\n${log.slice(-2000)}`],
     )
-    await eventually(isDone, { timeoutMs: drainMs, describe: () => 'processed' }).catch(() => {
+    if (!(await drained(() => processed.missingCount))) {
       const logs = this.#members.map(({ name, log }) => `${name}\n${log.slice(-1000)}`)
       faults.push(...processed.missing().slice(0, 5), ...logs)
-    })
+    }
     await Promise.all(this.#members.map((member) => member.leave()))
     const views = (await this.#cluster.partitions(offsetsTopic)) ?? []
     const leaderOf = (partition: number) => {

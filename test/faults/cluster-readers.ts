@@ -6,16 +6,14 @@ import { createInterface } from 'node:readline'
 import type { Readable, Writable } from 'node:stream'
 
 import { clientsDirectory, compiledRoot } from '../clients/places.ts'
-import { eventually, exitOf } from '../clients/processes.ts'
+import { exitOf } from '../clients/processes.ts'
+import { drained } from './drained.ts'
 import type { History } from './history.ts'
 
 const programs = {
   librdkafka: ['python3', join(clientsDirectory, 'python', 'watch.py')],
   sdk: [process.execPath, join(compiledRoot, 'test', 'clients', 'sdk-watch.js')],
 }
-
-/** After the load has ended, everybody must have read everything within this. */
-const drainMs = 60_000
 
 export interface ReaderTarget {
   readonly brokers: string
@@ -86,21 +84,13 @@ class ClusterReader {
   }
 
   async judge(history: History): Promise<void> {
-    await eventually(
-      () => {
-        const behind = this.#offsets.some(
-          (offsets, partition) => (offsets.at(-1) ?? -1) + 1 < history.nextOffset(partition),
-        )
-        return behind ? undefined : true
-      },
-      {
-        timeoutMs: drainMs,
-        describe: () => {
-          const ends = this.#offsets.map((offsets) => offsets.at(-1))
-          return `${this.name} has read everything: ${ends.join()}\n${this.#output}`
-        },
-      },
-    )
+    const unread = (offsets: readonly number[], partition: number) =>
+      Math.max(0, history.nextOffset(partition) - (offsets.at(-1) ?? -1) - 1)
+    const unreadCount = () => this.#offsets.map(unread).reduce((sum, count) => sum + count, 0)
+    if (!(await drained(unreadCount))) {
+      const ends = this.#offsets.map((offsets) => offsets.at(-1))
+      throw new Error(`${this.name} has not read everything: ${ends.join()}\n${this.#output}`)
+    }
     for (const [partition, offsets] of this.#offsets.entries()) {
       for (const [index, offset] of offsets.entries()) {
         const before = offsets[index - 1] ?? -1
