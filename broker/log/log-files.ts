@@ -22,7 +22,7 @@ export class LogFiles {
   readonly snapshotOffsets: readonly number[]
   readonly #owner: SegmentOwner
   /** Hold bytes, or were cut, since their last sync. */
-  readonly #unsynced = new Set<Segment>()
+  readonly #unsynced: Segment[] = []
   /** No longer part of the log, and still there as files. */
   #doomed: Segment[] = []
   /** Files were created, renamed or removed since the last sync of the folder. */
@@ -65,7 +65,7 @@ export class LogFiles {
   }
 
   get hasUnsynced(): boolean {
-    return this.#unsynced.size > 0 || this.#namesChanged
+    return this.#unsynced.length > 0 || this.#namesChanged
   }
 
   /** Whether the last segment is what a clean stop at `nextOffset` left. */
@@ -77,7 +77,7 @@ export class LogFiles {
   }
 
   markUnsynced(segment: Segment): void {
-    this.#unsynced.add(segment)
+    if (!this.#unsynced.includes(segment)) this.#unsynced.push(segment)
   }
 
   /** After an unclean stop: the last process may not have synced a name. It is done with the next bytes. */
@@ -88,7 +88,7 @@ export class LogFiles {
   /** After an unclean stop: nothing from `offset` on is taken for synced. */
   markUnsyncedFrom(offset: number): void {
     for (const segment of this.segments.all.slice(this.segments.indexOf(offset)))
-      if (segment.sizeBytes > 0) this.#unsynced.add(segment)
+      if (segment.sizeBytes > 0) this.markUnsynced(segment)
   }
 
   /** Everything written so far becomes durable, names included. Rejects with `StorageError`. */
@@ -104,10 +104,9 @@ export class LogFiles {
     }
     this.#namesChanged = false
     this.#folderIsNew = false
-    for (const segment of this.#unsynced) {
+    for (const segment of this.#unsynced.splice(0)) {
       pending.push(this.#whenDescriptorsSuffice(() => segment.file.get().sync()))
     }
-    this.#unsynced.clear()
     await (pending.length === 1 ? pending[0] : Promise.all(pending))
   }
 
@@ -142,7 +141,7 @@ export class LogFiles {
     this.discard(this.segments.keepUpTo(index))
     segment.truncate(found === 'end' ? segment.sizeBytes : found.position)
     this.#namesChanged = true
-    this.#unsynced.add(segment)
+    this.markUnsynced(segment)
     return found === 'end' ? offset : Math.min(offset, found.header.baseOffset)
   }
 
@@ -155,18 +154,14 @@ export class LogFiles {
   /** Segments that retention or DeleteRecords took: their files stay until `removeDoomed`. */
   doom(segments: readonly Segment[]): void {
     for (const segment of segments) {
-      this.#unsynced.delete(segment)
-      segment.release()
+      this.#letGo(segment)
       this.#doomed.push(segment)
     }
   }
 
   /** Segments whose place another one has taken, together with their files. */
   replaced(segments: readonly Segment[]): void {
-    for (const segment of segments) {
-      this.#unsynced.delete(segment)
-      segment.release()
-    }
+    for (const segment of segments) this.#letGo(segment)
   }
 
   get hasDoomed(): boolean {
@@ -187,11 +182,14 @@ export class LogFiles {
 
   /** Segments that were cut off. */
   discard(segments: readonly Segment[]): void {
-    for (const segment of segments) {
-      this.#unsynced.delete(segment)
-      segment.release()
-    }
+    for (const segment of segments) this.#letGo(segment)
     this.#removeFiles(segments, 0)
+  }
+
+  #letGo(segment: Segment): void {
+    const at = this.#unsynced.indexOf(segment)
+    if (at >= 0) this.#unsynced.splice(at, 1)
+    segment.release()
   }
 
   #removeFiles(segments: readonly SegmentPaths[], delayMs: number): void {

@@ -28,14 +28,14 @@ export interface WrittenLog {
     readonly config: LogConfig
     readonly logStartOffset: number
     readonly nextOffset: number
+    /** Starts a new segment. Throws `StorageError`. */
+    roll(): void
     /** Drops everything, and goes on at `offset`. Throws `StorageError`. */
     restartAt(offset: number): void
     deleteRecords(offset: number): void
   }
   readonly segments: LogSegments
   readonly derived: DerivedState
-  /** Starts a new segment. Throws `StorageError`. */
-  roll(): void
   /** Whole batches, `bytes` long together, are in the active segment. */
   written(nextOffset: number, bytes: number): void
 }
@@ -128,7 +128,7 @@ export class LogWriter {
     for (const header of headers) {
       if (this.#mustRoll(header, end - from)) {
         this.#writeRun(bytes.subarray(from, end), run)
-        this.#log.roll()
+        this.#log.owner.roll()
         from = end
         run = []
       }

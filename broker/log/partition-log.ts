@@ -52,8 +52,6 @@ export class PartitionLog implements SegmentOwner {
   readonly topic: string
   readonly partition: number
   readonly resources: LogResources
-  /** For the cleaner. */
-  readonly swap: SegmentSwap
   /** Exclusive end of what is committed: no segment beyond is deleted. Whoever leads or follows the partition moves it. */
   highWatermark = Number.MAX_SAFE_INTEGER
   readonly #events: LogEvents<PartitionLog>
@@ -63,6 +61,7 @@ export class PartitionLog implements SegmentOwner {
   readonly #reader: LogReader
   readonly #writer: LogWriter
   readonly #flusher: Flusher
+  #swap: SegmentSwap | undefined
   #topicId: Uuid
   #config: LogConfig
   #logStartOffset: number
@@ -97,11 +96,14 @@ export class PartitionLog implements SegmentOwner {
       owner: this,
       segments: this.segments,
       derived: this.#derived,
-      roll: () => this.roll(),
       written: (nextOffset, bytes) => this.#written(nextOffset, bytes),
     })
     this.#flusher = new Flusher(this, resources.env.timers, this.#recoveryPoint)
-    this.swap = new SegmentSwap(this, this.#files, this.#derived)
+  }
+
+  /** For the cleaner. */
+  get swap(): SegmentSwap {
+    return (this.#swap ??= new SegmentSwap(this, this.#files, this.#derived))
   }
 
   /** Zero when the folder came without one. */

@@ -39,9 +39,14 @@ const copyChunkBytes = 1024 * 1024
 
 export class Segment implements SegmentPaths {
   readonly baseOffset: number
-  readonly file: OpenFile
   readonly #owner: SegmentOwner
   #sizeBytes: number
+  /** In the file before this process wrote. */
+  readonly #foundBytes: number
+  /** What most of a hundred thousand idle partitions do without is made when it is used. */
+  #file: OpenFile | undefined
+  #checks: SegmentCheck | undefined
+  #payloadReleased: (() => void) | undefined
   #fileMayBeLonger = false
   #isActive = true
   #indexes: SegmentIndexes | undefined
@@ -51,8 +56,6 @@ export class Segment implements SegmentPaths {
   #copiedBytes = 0
   /** Payloads that show the file itself, not a copy. */
   #payloadsOut = 0
-  readonly #payloadReleased = (): void => void this.#payloadsOut--
-  readonly #check: SegmentCheck
   /** Wall clock; undefined until this process appends. */
   #lastAppendMs: number | undefined
 
@@ -61,8 +64,18 @@ export class Segment implements SegmentPaths {
     this.#owner = owner
     this.baseOffset = baseOffset
     this.#sizeBytes = sizeBytes
-    this.file = new OpenFile(this.path('log'), owner.resources.env.disk, owner.resources.files)
-    this.#check = new SegmentCheck(this.file, owner, sizeBytes)
+    this.#foundBytes = sizeBytes
+  }
+
+  get file(): OpenFile {
+    const { env, files } = this.#owner.resources
+    this.#file ??= new OpenFile(this.path('log'), env.disk, files)
+    return this.#file
+  }
+
+  get #check(): SegmentCheck {
+    this.#checks ??= new SegmentCheck(this.file, this.#owner, this.#foundBytes)
+    return this.#checks
   }
 
   get sizeBytes(): number {
@@ -184,19 +197,16 @@ export class Segment implements SegmentPaths {
     assert(end <= this.#sizeBytes, 'I1: only whole batches are read')
     const { transfer } = this.#owner.resources
     const byteLength = end - position
+    const released = (this.#payloadReleased ??= () => void this.#payloadsOut--)
     if (transfer === 'sendfile') {
-      const payload = new FilePayload(
-        this.file.pin(),
-        { position, byteLength },
-        this.#payloadReleased,
-      )
+      const payload = new FilePayload(this.file.pin(), { position, byteLength }, released)
       this.#payloadsOut++
       return payload
     }
     const view = transfer === 'mmap' ? this.#viewFor(end, byteLength) : undefined
     if (view === undefined) return this.#copy(position, byteLength)
     this.#payloadsOut++
-    return view.slice(position, byteLength, this.#payloadReleased)
+    return view.slice(position, byteLength, released)
   }
 
   /** Undefined when [position, end) needs no warming before it is read. */

@@ -20,6 +20,9 @@ interface LeadershipOptions {
   readonly view: LeaderView
 }
 
+/** Shared by those that have none, and never changed. */
+const noFollowers = new Map<number, FollowerState>()
+
 /**
  * One partition as its leader sees it in one leader epoch: its followers, who of them is in sync, and what all of
  * these have.
@@ -34,7 +37,7 @@ export class Leadership {
   ownEnd = -1
   readonly #nodeId: number
   readonly #view: LeaderView
-  readonly #followers = new Map<number, FollowerState>()
+  #followers = noFollowers
   #state: PartitionImage
   /** What the controller was asked for; undefined: nothing is open. */
   #proposed: readonly number[] | undefined
@@ -202,6 +205,7 @@ export class Leadership {
   #adoptReplicas(): void {
     const { replicas, isr } = this.#state
     if (replicas.length === 1 && this.#followers.size === 0) return
+    if (this.#followers === noFollowers) this.#followers = new Map()
     for (const brokerId of this.#followers.keys()) {
       if (!replicas.includes(brokerId)) this.#followers.delete(brokerId)
     }

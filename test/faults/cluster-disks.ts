@@ -39,14 +39,14 @@ export class ClusterDisks {
   }
 
   /**
-   * What shows a command the boot id of its machine. It must not see the disks of the others: a mount that it had
-   * inherited would live on when they are unmounted.
+   * What shows a command the boot id of its machine. It must not see other loop-mounted disks, be they of this run or of
+   * one beside it: a mount that it had inherited would live on when they are unmounted.
    */
   prefixOf(id: number): string[] {
-    const others = [...this.#disks.keys()].filter((each) => each !== id)
-    const unmount = others.map((each) => `umount ${this.#disk(each).path} 2>/dev/null`)
-    const script = [...unmount, 'mount --bind "$0" /proc/sys/kernel/random/boot_id && exec "$@"']
-    return ['unshare', '--mount', 'sh', '-c', script.join('; '), this.#bootId(id)]
+    const others = `awk '$1 ~ "^/dev/loop" && $2 != "${this.#disk(id).path}" { print $2 }' /proc/self/mounts`
+    const unmount = `for other in $(${others}); do umount "$other" 2>/dev/null; done`
+    const script = `${unmount}; mount --bind "$0" /proc/sys/kernel/random/boot_id && exec "$@"`
+    return ['unshare', '--mount', 'sh', '-c', script, this.#bootId(id)]
   }
 
   async cutPower(id: number): Promise<void> {
