@@ -24,7 +24,7 @@ export class Acknowledgements implements LoadListener {
     return this.#history.partitionCount
   }
 
-  acknowledge(partition: number, offset: number, value: string): void {
+  acknowledge(partition: number, offset: number | undefined, value: string): void {
     const client = this.#clients.indexOf(value.slice(0, value.indexOf('-')))
     const nowMs = performance.now()
     const last = this.#lastMs[client]
@@ -37,7 +37,7 @@ export class Acknowledgements implements LoadListener {
       last[partition] = nowMs
       this.#counts[client]!++
     }
-    this.#listener(partition, offset)
+    if (offset !== undefined) this.#listener(partition, offset)
     this.#history.acknowledge(partition, offset, value)
   }
 

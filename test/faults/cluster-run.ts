@@ -191,6 +191,7 @@ class ClusterRun {
     await Promise.all(this.#clients.map((client) => client.finish()))
     await this.#cluster.inSync(topic)
     await readCluster(this.#cluster, topic, this.#history)
+    this.#history.checkPlaceless()
     const again = new History(clientNames, partitionCount)
     await readCluster(this.#cluster, topic, again)
     for (let partition = 0; partition < partitionCount; partition++) {

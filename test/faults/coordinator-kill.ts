@@ -72,7 +72,8 @@ const groups = (['classic', 'consumer'] as const)
   })
 const everyRecord = {
   partitionCount,
-  acknowledge(partition: number, offset: number): void {
+  acknowledge(partition: number, offset: number | undefined): void {
+    if (offset === undefined) return
     for (const { processed } of groups) processed.acknowledge(partition, offset)
   },
   refuse: (text: string) => findings.refused.push(text),

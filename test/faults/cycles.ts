@@ -106,6 +106,7 @@ class Run {
     if (this.#violations() === 0) {
       await Promise.all(this.#clients.map((client) => client.finish()))
       await readLogs(server, topic, this.#history)
+      this.#history.checkPlaceless()
     }
     await server.stop()
     return this.#report()

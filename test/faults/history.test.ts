@@ -59,6 +59,17 @@ t.test('history: a record elsewhere than acknowledged has moved', async (t) => {
   }
 })
 
+t.test('history: what was acknowledged without an offset must be anywhere', async (t) => {
+  const record = history('a-0')
+  record.acknowledge(0, undefined, 'a-0')
+  record.checkPlaceless()
+  t.equal(violationCount(record.findings), 0)
+  record.acknowledge(0, undefined, 'a-1')
+  record.checkPlaceless()
+  t.equal(record.findings.lost, 1)
+  t.match(record.findings.examples, ['lost: a-1, anywhere in 0'])
+})
+
 t.test('history: two acknowledgements of one offset cannot both be right', async (t) => {
   const record = history('a-0')
   record.acknowledge(0, 0, 'b-0')

@@ -4,7 +4,8 @@
  * Every load client sends its own numbers 0, 1, 2, … to partition `number % partitionCount`. So the
  * log of a partition must hold, for each client, exactly p, p + n, p + 2n, …: a missing number is a
  * lost or reordered record, one that came before is a duplicate. And each acknowledged number must
- * be at the offset that the acknowledgement named.
+ * be at the offset that the acknowledgement named. librdkafka names none when a repeated batch is refused whose successor
+ * was acknowledged: that one must be anywhere.
  */
 
 /** Findings; every count must be 0. */
@@ -33,6 +34,8 @@ class PartitionHistory {
   acknowledged = new Int32Array(1024).fill(-1)
   nextOffset = 0
   acknowledgedEnd = 0
+  /** Acknowledged without an offset. */
+  readonly placeless: string[] = []
   acknowledgedCount = 0
   /** The next number expected of each client, by client index. */
   readonly expected: number[] = []
@@ -85,8 +88,14 @@ export class History {
     return this.#partitions[partition]!.nextOffset
   }
 
-  acknowledge(partition: number, offset: number, value: string): void {
+  /** `offset` is undefined when the client was not told. */
+  acknowledge(partition: number, offset: number | undefined, value: string): void {
     const history = this.#partitions[partition]!
+    if (offset === undefined) {
+      history.placeless.push(value)
+      history.acknowledgedCount++
+      return
+    }
     const [client, number] = this.#parse(value)
     history.reserve(offset)
     const packed = number * this.#clientNames.length + client
@@ -174,6 +183,16 @@ export class History {
           'lost',
           `${this.#name(packed)} at ${partition}/${offset}, end ${history.nextOffset}`,
         )
+      }
+    }
+  }
+
+  /** To be called when everything was read that there is. */
+  checkPlaceless(): void {
+    for (const [partition, { placeless, expected }] of this.#partitions.entries()) {
+      for (const value of placeless) {
+        const [client, number] = this.#parse(value)
+        if (number >= expected[client]!) this.#find('lost', `${value}, anywhere in ${partition}`)
       }
     }
   }

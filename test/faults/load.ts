@@ -20,7 +20,8 @@ export type LoadClientName = keyof typeof loadClients
 /** Who is told; a History is one. */
 export interface LoadListener {
   readonly partitionCount: number
-  acknowledge(partition: number, offset: number, value: string): void
+  /** `offset` is undefined when the client was not told. */
+  acknowledge(partition: number, offset: number | undefined, value: string): void
   refuse(text: string): void
 }
 
@@ -60,7 +61,7 @@ export class LoadClient {
       const [word, partition, offset, value = ''] = line.split(' ')
       if (word === 'ack') {
         this.acknowledgedCount++
-        history.acknowledge(Number(partition), Number(offset), value)
+        history.acknowledge(Number(partition), offsetOf(offset), value)
       } else if (word === 'done') {
         this.#done = true
       } else {
@@ -81,4 +82,12 @@ export class LoadClient {
     this.#child.kill('SIGKILL')
     await this.#exited
   }
+}
+
+/** Java says -1, librdkafka's Python None when the broker has not told. */
+function offsetOf(text: string | undefined): number | undefined {
+  if (text === '-1' || text === 'None') return undefined
+  const offset = Number(text)
+  if (!Number.isSafeInteger(offset) || offset < 0) throw new Error(`${text} is no offset`)
+  return offset
 }

@@ -14,6 +14,8 @@ descriptor = os.open(sys.argv[1], os.O_RDONLY)
 fcntl.ioctl(descriptor, 0x8004587d, struct.pack("I", 2))
 `
 
+const attemptsMax = 250
+
 export class LoopDisk {
   /** Where it is mounted. */
   readonly path: string
@@ -54,12 +56,25 @@ export class LoopDisk {
     await run('mount', ['-o', 'loop', this.#image, this.path])
   }
 
+  /** A process that is just being started may hold a copy of the mount: what is mounted again must not be that one. */
   async #unmount(): Promise<void> {
-    for (let attempt = 1; ; attempt++) {
+    await repeated(`umount ${this.path}`, async () => {
       const { code, stderr } = await run('umount', [this.path], { mayFail: true })
-      if (code === 0) return
-      if (attempt === 100) throw new Error(`umount ${this.path}: ${stderr}`)
-      await pause(20)
-    }
+      return code === 0 ? undefined : stderr
+    })
+    await repeated('the end of the loop device', async () => {
+      const { stdout } = await run('losetup', ['-j', this.#image])
+      return stdout === '' ? undefined : stdout
+    })
+  }
+}
+
+/** Until it has no problem any more. */
+async function repeated(what: string, problem: () => Promise<string | undefined>): Promise<void> {
+  for (let attempt = 1; ; attempt++) {
+    const text = await problem()
+    if (text === undefined) return
+    if (attempt === attemptsMax) throw new Error(`${what}: ${text}`)
+    await pause(20)
   }
 }
