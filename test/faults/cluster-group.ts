@@ -3,6 +3,7 @@ import type { ClusterProcess } from '../clients/cluster-process.ts'
 import { GroupMember, memberPrograms } from '../clients/group-member.ts'
 import type { MemberProgram } from '../clients/group-member.ts'
 import { commitsOf, stepsBack } from './committed.ts'
+import type { Commit } from './committed.ts'
 import { drained } from './drained.ts'
 import { Processed } from './processed.ts'
 
@@ -57,7 +58,17 @@ export class ClusterGroup {
     }
     const commits = await commitsOf(leaderOf, group, offsetsPartitionCount)
     if (commits.length === 0) faults.push('the group has committed nothing')
-    return [...faults, ...stepsBack(commits)]
+    return [...faults, ...this.#wrongStepsBack(commits)]
+  }
+
+  /**
+   * A commit that a member has given up, after a cut or a stop, may still lie in a socket and arrive behind later ones: no
+   * broker can tell. Wrong is one from which somebody went on.
+   */
+  #wrongStepsBack(commits: readonly Commit[]): string[] {
+    return stepsBack(commits)
+      .filter(({ partition, from, to }) => this.#processed.wasAgain(partition, to, from))
+      .map(({ text }) => text)
   }
 
   async kill(): Promise<void> {

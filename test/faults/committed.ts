@@ -35,14 +35,24 @@ export async function commitsOf(
   return commits
 }
 
+export interface StepBack {
+  readonly partition: number
+  readonly from: number
+  readonly to: number
+  readonly text: string
+}
+
 /** Places where a committed offset is less than the one before it. */
-export function stepsBack(commits: readonly Commit[]): string[] {
+export function stepsBack(commits: readonly Commit[]): StepBack[] {
   const latest = new Map<string, number>()
-  const found: string[] = []
+  const found: StepBack[] = []
   for (const { topic, partition, offset } of commits) {
     const name = `${topic}-${partition}`
     const before = latest.get(name) ?? 0
-    if (offset < before) found.push(`${name} went from ${before} back to ${offset}`)
+    if (offset < before) {
+      const text = `${name} went from ${before} back to ${offset}`
+      found.push({ partition, from: before, to: offset, text })
+    }
     latest.set(name, offset)
   }
   return found

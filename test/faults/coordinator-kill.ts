@@ -87,7 +87,8 @@ try {
   await Promise.all(groups.map((group) => group.finish()))
   for (const { name, ownership } of groups) {
     const offsetsPartitions = Number(groupProperties['offsets.topic.num.partitions'])
-    findings.committedBack.push(...stepsBack(await commitsOf(server, name, offsetsPartitions)))
+    const commits = await commitsOf(server, name, offsetsPartitions)
+    findings.committedBack.push(...stepsBack(commits).map(({ text }) => text))
     findings.overlaps.push(...ownership.overlaps().map((text) => `${name} ${text}`))
   }
 } finally {

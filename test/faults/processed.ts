@@ -2,6 +2,7 @@
 
 const acknowledgedBit = 1
 const processedBit = 2
+const againBit = 4
 
 export class Processed {
   readonly partitionCount: number
@@ -38,7 +39,12 @@ export class Processed {
     const before = bits[offset]!
     if ((before & processedBit) !== 0) this.againCount++
     else if ((before & acknowledgedBit) !== 0) this.#missingCount--
-    bits[offset] = before | processedBit
+    bits[offset] = before | processedBit | ((before & processedBit) === 0 ? 0 : againBit)
+  }
+
+  /** Whether any offset of [from, to) was processed more than once. */
+  wasAgain(partition: number, from: number, to: number): boolean {
+    return this.#bits[partition]!.subarray(from, to).some((bits) => (bits & againBit) !== 0)
   }
 
   missing(): string[] {

@@ -107,7 +107,7 @@ async function torture(server: Server, kind: Kind): Promise<number> {
     ...torture.findings,
     interrupted: kind.cooperative ? torture.findings.interrupted : [],
     neverProcessed: processed.missing().slice(0, 20),
-    committedBack: stepsBack(commits),
+    committedBack: stepsBack(commits).map(({ text }) => text),
     refused: processed.refusals.slice(0, 20),
   }
   const figures = {
