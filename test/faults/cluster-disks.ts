@@ -38,15 +38,10 @@ export class ClusterDisks {
     return join(this.#disk(id).path, 'data')
   }
 
-  /**
-   * What shows a command the boot id of its machine. It must not see other loop-mounted disks, be they of this run or of
-   * one beside it: a mount that it had inherited would live on when they are unmounted.
-   */
+  /** What shows a command the boot id of its machine. Mounts go with those outside, or disks would live on in here. */
   prefixOf(id: number): string[] {
-    const others = `awk '$1 ~ "^/dev/loop" && $2 != "${this.#disk(id).path}" { print $2 }' /proc/self/mounts`
-    const unmount = `for other in $(${others}); do umount "$other" 2>/dev/null; done`
-    const script = `${unmount}; mount --bind "$0" /proc/sys/kernel/random/boot_id && exec "$@"`
-    return ['unshare', '--mount', 'sh', '-c', script, this.#bootId(id)]
+    const script = 'mount --bind "$0" /proc/sys/kernel/random/boot_id && exec "$@"'
+    return ['unshare', '--mount', '--propagation', 'slave', 'sh', '-c', script, this.#bootId(id)]
   }
 
   async cutPower(id: number): Promise<void> {

@@ -69,6 +69,8 @@ class ClusterReader {
       this.#output = (this.#output + text).slice(-4000)
     })
     createInterface({ input: this.#child.stdout }).on('line', (line) => {
+      // What a kill cuts off in the middle says nothing.
+      if (this.#child.killed) return
       const [word, partition, offset, value = ''] = line.split(' ')
       if (word !== 'record') {
         this.#output += `${line}\n`

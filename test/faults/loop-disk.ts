@@ -19,9 +19,11 @@ const attemptsMax = 250
 export class LoopDisk {
   /** Where it is mounted. */
   readonly path: string
+  readonly #folder: string
   readonly #image: string
 
   private constructor(folder: string) {
+    this.#folder = folder
     this.path = join(folder, 'disk')
     this.#image = join(folder, 'disk.img')
   }
@@ -29,6 +31,9 @@ export class LoopDisk {
   static async create(folder: string, bytes: number): Promise<LoopDisk> {
     const disk = new LoopDisk(folder)
     mkdirSync(disk.path)
+    // Copies of the mount in the namespaces of other processes, of runs beside this one too, go when this one is unmounted.
+    await run('mount', ['--bind', folder, folder])
+    await run('mount', ['--make-shared', folder])
     writeFileSync(disk.#image, '')
     truncateSync(disk.#image, bytes)
     await run('mkfs.ext4', ['-qF', disk.#image])
@@ -50,23 +55,28 @@ export class LoopDisk {
   async remove(): Promise<void> {
     await this.#unmount()
     rmSync(this.#image)
+    await unmount(this.#folder)
   }
 
   async #mount(): Promise<void> {
     await run('mount', ['-o', 'loop', this.#image, this.path])
   }
 
-  /** A process that is just being started may hold a copy of the mount: what is mounted again must not be that one. */
+  /** What is mounted again must not be a copy that somebody still has. */
   async #unmount(): Promise<void> {
-    await repeated(`umount ${this.path}`, async () => {
-      const { code, stderr } = await run('umount', [this.path], { mayFail: true })
-      return code === 0 ? undefined : stderr
-    })
+    await unmount(this.path)
     await repeated('the end of the loop device', async () => {
       const { stdout } = await run('losetup', ['-j', this.#image])
       return stdout === '' ? undefined : stdout
     })
   }
+}
+
+function unmount(path: string): Promise<void> {
+  return repeated(`umount ${path}`, async () => {
+    const { code, stderr } = await run('umount', [path], { mayFail: true })
+    return code === 0 ? undefined : stderr
+  })
 }
 
 /** Until it has no problem any more. */

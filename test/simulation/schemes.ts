@@ -128,6 +128,8 @@ const anotherFollower: Scheme = async (stage) => {
 const emptyReturn: Scheme = async (stage) => {
   const { world } = stage
   if (world.controllerIds.some((id) => world.brokerIds.includes(id))) return false
+  // An event of its own: what has just begun in one of them would run on after its end.
+  await stage.pause(0, 50)
   for (const id of world.brokerIds) if (!world.down.has(id)) world.kill(id)
   const areGone = await stage.until(soonMs, () => {
     const brokers = [...(world.reigning?.image.brokers.values() ?? [])]
