@@ -4,8 +4,8 @@
  * Every load client sends its own numbers 0, 1, 2, … to partition `number % partitionCount`. So the
  * log of a partition must hold, for each client, exactly p, p + n, p + 2n, …: a missing number is a
  * lost or reordered record, one that came before is a duplicate. And each acknowledged number must
- * be at the offset that the acknowledgement named. librdkafka names none when a repeated batch is refused whose successor
- * was acknowledged: that one must be anywhere.
+ * be at the offset that the acknowledgement named. librdkafka names none for a batch that it takes for
+ * acknowledged because a later one is (`rd_kafka_dr_implicit_ack`): that one must be anywhere.
  */
 
 /** Findings; every count must be 0. */
