@@ -112,11 +112,14 @@ export class GroupMember {
     return this.#child.exitCode === null && this.#child.signalCode === null
   }
 
-  /** Leaves the group in good order. */
+  /** Leaves the group in good order. Rejects when it does not, with what its threads are at, which SIGQUIT makes it tell. */
   async leave(): Promise<void> {
     this.#child.stdin.end()
-    const timer = setTimeout(() => this.#child.kill('SIGKILL'), 30_000)
-    await this.#exited.finally(() => clearTimeout(timer))
+    const timers = [
+      setTimeout(() => this.#child.kill('SIGQUIT'), 30_000),
+      setTimeout(() => this.#child.kill('SIGKILL'), 32_000),
+    ]
+    await this.#exited.finally(() => timers.forEach(clearTimeout))
     if (!this.#left) throw new Error(`${this.name} did not leave\n${this.#log}`)
   }
 

@@ -51,7 +51,8 @@ export class ClusterGroup {
       const logs = this.#members.map(({ name, log }) => `${name}\n${log.slice(-1000)}`)
       faults.push(...processed.missing().slice(0, 5), ...logs)
     }
-    await Promise.all(this.#members.map((member) => member.leave()))
+    for (const left of await Promise.allSettled(this.#members.map((member) => member.leave())))
+      if (left.status === 'rejected') faults.push(String(left.reason))
     const views = (await this.#cluster.partitions(offsetsTopic)) ?? []
     const leaderOf = (partition: number) => {
       return this.#cluster.broker(views[partition]?.leaderId ?? -1)

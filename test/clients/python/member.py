@@ -3,7 +3,9 @@
 member.py BROKERS GROUP TOPIC [NAME=VALUE...]
 """
 
+import faulthandler
 import os
+import signal
 import sys
 import threading
 import time
@@ -14,6 +16,7 @@ from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 
 brokers, group, topic = sys.argv[1:4]
 settings = dict(argument.split("=", 1) for argument in sys.argv[4:])
+faulthandler.register(signal.SIGQUIT)
 stopping = threading.Event()
 pending = {}
 
