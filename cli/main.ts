@@ -2,7 +2,7 @@
 import { CommanderError } from 'commander'
 import { formatReport, reportOf } from './errors.ts'
 import { exitCodes } from './exit-codes.ts'
-import { endQuietlyOnClosedPipe } from './output.ts'
+import { endQuietlyOnClosedPipe, flushed } from './output.ts'
 import { createProgram } from './program.ts'
 
 /** Runs one command. Resolves with the exit code; `undefined` while the command goes on, as a broker does. */
@@ -27,4 +27,5 @@ async function main(): Promise<number | undefined> {
 
 endQuietlyOnClosedPipe(process.stdout)
 const exitCode = await main()
+await Promise.all([flushed(process.stdout), flushed(process.stderr)])
 if (exitCode !== undefined) process.exit(exitCode)

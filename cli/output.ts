@@ -38,6 +38,11 @@ export async function writeOut(out: Writable, data: string | Uint8Array): Promis
   if (!out.write(data)) await once(out, 'drain')
 }
 
+/** An exit takes with it what a slow reader of a pipe has not taken yet. */
+export async function flushed(out: Writable): Promise<void> {
+  if (out.writableLength > 0) await new Promise((resolve) => out.write('', resolve))
+}
+
 /** A reader that has seen enough, as in `| head`, is no error. */
 export function endQuietlyOnClosedPipe(out: NodeJS.WriteStream): void {
   out.on('error', (error: NodeJS.ErrnoException) => {

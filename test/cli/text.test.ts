@@ -1,11 +1,11 @@
 import t from 'tap'
-import { Readable } from 'node:stream'
+import { Readable, Writable } from 'node:stream'
 import { NetworkError, StorageError } from '../../base/env.ts'
 import { KafkaError } from '../../client/errors.ts'
 import { CliError, formatReport, reportOf } from '../../cli/errors.ts'
 import { linesOf } from '../../cli/lines.ts'
 import { bootstrapOf, keyValues, oneOf, wholeNumber } from '../../cli/options.ts'
-import { formatJson, formatTable } from '../../cli/output.ts'
+import { flushed, formatJson, formatTable, writeOut } from '../../cli/output.ts'
 import { BatchBuilder } from '../../protocol/records/builder.ts'
 import { recordsOf } from '../../protocol/records/record.ts'
 import { formatRecord } from '../../cli/record-output.ts'
@@ -215,4 +215,29 @@ t.test('--from: every form, and what is none', async (t) => {
   for (const bad of ['', '@', '@soon', '@-5y', '1.5', 'middle', '99999999999999999999']) {
     t.throws(() => parsePosition(bad, now), usage, bad)
   }
+})
+
+t.test('output: what a slow reader has not taken yet is waited for', async (t) => {
+  const taken: string[] = []
+  let next = (): void => undefined
+  const slow = new Writable({
+    write(chunk: Buffer, _encoding, done) {
+      next = () => {
+        taken.push(String(chunk))
+        done()
+      }
+    },
+  })
+  await writeOut(slow, 'one')
+  await writeOut(slow, 'two')
+  let isFlushed = false
+  const flushing = flushed(slow).then(() => (isFlushed = true))
+  for (let turn = 0; turn < 3; turn++) {
+    t.equal(isFlushed, false)
+    next()
+    await new Promise((resolve) => setImmediate(resolve))
+  }
+  await flushing
+  t.same(taken.slice(0, 2), ['one', 'two'])
+  await flushed(slow)
 })

@@ -40,9 +40,9 @@ for (let number = 0; !stopping; number++) {
 }
 await producer.flush()
 while (unanswered > 0) await pause(10)
-process.stdout.write('done\n')
 await kafka.close()
-process.exit()
+// A process that exits takes with it what a slow reader of its pipe has not taken yet.
+process.stdout.write('done\n', () => process.exit())
 
 async function send(number: number): Promise<void> {
   const value = `${name}-${number}`

@@ -11,9 +11,9 @@ const kafka = new Kafka({ brokers: brokers.split(',') })
 
 if (command === 'produce') await produce(Number(argument))
 else await consume(argument)
-say('done')
 await kafka.close()
-process.exit()
+// A process that exits takes with it what a slow reader of its pipe has not taken yet.
+process.stdout.write('done\n', () => process.exit())
 
 async function produce(intervalMs: number): Promise<void> {
   const producer = kafka.producer()

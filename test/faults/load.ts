@@ -74,8 +74,8 @@ export class LoadClient {
   async finish(): Promise<void> {
     this.#child.stdin.end()
     const timer = setTimeout(() => this.#child.kill('SIGKILL'), 150_000)
-    await this.#exited.finally(() => clearTimeout(timer))
-    if (!this.#done) throw new Error(`${this.name} did not finish\n${this.#errorOutput}`)
+    const code = await this.#exited.finally(() => clearTimeout(timer))
+    if (!this.#done) throw new Error(`${this.name} did not finish (${code})\n${this.#errorOutput}`)
   }
 
   async kill(): Promise<void> {
