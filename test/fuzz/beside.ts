@@ -57,6 +57,7 @@ export class Beside {
       await this.#attempt(() =>
         readLogs(this.#options.server, this.#options.honestTopic, this.#options.history),
       )
+      this.#options.history.checkPlaceless()
     }
     await this.#options.honest.kill()
   }
