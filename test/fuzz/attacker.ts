@@ -92,6 +92,11 @@ export class Attacker {
         input = this.#options.generator.input(this.#nextIndex++)
       }
       if (input === undefined) break
+      // A spoiled header can bear a neighbour's correlation id: answers would be taken for each other's.
+      if (group.some((other) => correlationId(other) === correlationId(input))) {
+        this.#waiting.push(input)
+        break
+      }
       group.push(input)
       this.recent.push(input)
       if (input.after !== 'answer' || input.conversation !== undefined) break
