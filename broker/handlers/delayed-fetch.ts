@@ -10,8 +10,8 @@ export interface DelayedFetchOptions {
   /** What the first look gave: too little. */
   readonly first: FetchRead
   readonly partitions: readonly Partition[]
-  /** Consumers wait for what is committed, followers for what is written. */
-  readonly what: 'committed' | 'written'
+  /** Consumers wait for what is committed, followers for what is written, or for either. */
+  readonly what: readonly ('committed' | 'written')[]
   readonly timers: Pick<Timers, 'soon'>
 }
 
@@ -45,7 +45,9 @@ export class DelayedFetch {
     this.#timer = deadlines.after(maxWaitMs, () => this.#finish(this.#options.read()))
     const { partitions, what } = this.#options
     const wake = (): void => this.#wake()
-    this.#unwatch = partitions.map((partition) => partition.watch(wake, what))
+    this.#unwatch = what.flatMap((each) =>
+      partitions.map((partition) => partition.watch(wake, each)),
+    )
     this.#unwatch.push(connection.onClosed(() => this.#finish(undefined)))
     return promise
   }

@@ -111,7 +111,7 @@ class FetchInProgress {
       first: read,
       partitions: watched.concat(read.quiet),
       timers: broker.env.timers,
-      what: this.#limits.reader.kind === 'follower' ? 'written' : 'committed',
+      what: this.#waitsFor(),
     })
     return delayed
       .wait(broker.deadlines, maxWaitMs, connection)
@@ -120,10 +120,31 @@ class FetchInProgress {
 
   #read({ isFirst }: { readonly isFirst: boolean }): FetchRead {
     const limits = this.#limits
-    return readPartitions(this.#context.broker, this.#fetch.partitions.values(), {
+    const read = readPartitions(this.#context.broker, this.#fetch.partitions.values(), {
       limits,
       isFirst,
     })
+    return { ...read, urgent: read.urgent || this.#mustTellCommitted(read) }
+  }
+
+  #waitsFor(): ('committed' | 'written')[] {
+    if (this.#limits.reader.kind !== 'follower') return ['committed']
+    return this.#servesConsumersElsewhere ? ['written', 'committed'] : ['written']
+  }
+
+  /** Consumers that read from a follower see what is committed only when it was told so (KIP-392, KAFKA-9731). */
+  #mustTellCommitted({ answers }: FetchRead): boolean {
+    // Without a session nobody knows what it was told: it would be answered at once, for ever.
+    return (
+      this.#limits.reader.kind === 'follower' &&
+      this.#servesConsumersElsewhere &&
+      this.#fetch.session !== undefined &&
+      answers.some(({ wanted, highWatermark }) => wanted.toldHighWatermark !== highWatermark)
+    )
+  }
+
+  get #servesConsumersElsewhere(): boolean {
+    return this.#context.broker.config.replicaSelectorClass !== undefined
   }
 
   #answer(read: FetchRead): FetchResponse {

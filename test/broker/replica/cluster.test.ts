@@ -152,6 +152,21 @@ t.test('cluster: consumers are sent to the replica in their rack, and read there
   await cluster.stopAll()
 })
 
+t.test('cluster: with consumers at followers these hear at once what is committed', async (t) => {
+  const cluster = await SimulatedCluster.create(testSeed(24), {
+    properties: { 'replica.selector.class': 'rack-aware', 'replica.fetch.wait.max.ms': '15000' },
+  })
+  await cluster.createTopic(topic)
+  const { leader, replicas } = cluster.stateOf(topic)
+  const followers = replicas.filter((id) => id !== leader).map((id) => cluster.partition(id, topic))
+  for (const end of [3, 6]) {
+    t.equal(await append(cluster, leader), 'committed')
+    const know = (): boolean => followers.every(({ highWatermark }) => highWatermark === end)
+    await cluster.eventually('both know', know, 2000)
+  }
+  await cluster.stopAll()
+})
+
 t.test('cluster: who comes to the wrong broker is told the right one', async (t) => {
   const cluster = await SimulatedCluster.create(testSeed(30))
   await cluster.createTopic(topic)
