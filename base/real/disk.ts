@@ -41,7 +41,7 @@ export const realDisk: Disk = {
   readFile: (path) =>
     attempt(path, 'read', () => {
       try {
-        return fs.readFileSync(path)
+        return readWhole(path)
       } catch (error) {
         if (codeOf(error) === 'ENOENT') return undefined
         throw error
@@ -73,6 +73,21 @@ export const realDisk: Disk = {
       const stats = fs.statfsSync(path)
       return { totalBytes: stats.blocks * stats.bsize, freeBytes: stats.bavail * stats.bsize }
     }),
+}
+
+/** For small files, as nearly all are that are read whole: without the size, which must be asked for. */
+const scratch = Buffer.allocUnsafeSlow(4096)
+
+function readWhole(path: string): Buffer {
+  const descriptor = fs.openSync(path, 'r')
+  try {
+    const bytes = fs.readSync(descriptor, scratch)
+    const isAll =
+      bytes < scratch.length && fs.readSync(descriptor, scratch, { offset: bytes }) === 0
+    return isAll ? Buffer.from(scratch.subarray(0, bytes)) : fs.readFileSync(path)
+  } finally {
+    fs.closeSync(descriptor)
+  }
 }
 
 /** Windows can't open a directory, and journals its names by itself. */

@@ -8,6 +8,7 @@ import { nextOffsetOf, type BatchHeader } from '../../protocol/records/batch.ts'
 import { readBatch } from './batch-cursor.ts'
 import { leaderEpochFileName } from './layout.ts'
 import { LeaderEpochs } from './leader-epochs.ts'
+import type { FoundFiles } from './log-files.ts'
 import type { LogSegments } from './log-segments.ts'
 import { replayBatch } from './producer-replay.ts'
 import { ProducerSnapshots } from './producer-snapshots.ts'
@@ -36,12 +37,14 @@ export class DerivedState {
   readonly #snapshots: ProducerSnapshots
   #producers: ProducerState | undefined
   #epochs: LeaderEpochs | undefined
+  readonly #hasEpochFile: boolean
   /** Content of the epoch file. */
   #epochsSaved: string | undefined
 
-  constructor(log: DerivedFrom, disk: Disk, snapshotOffsets: readonly number[]) {
+  constructor(log: DerivedFrom, disk: Disk, { snapshotOffsets, hasEpochs }: FoundFiles) {
     this.#log = log
     this.#disk = disk
+    this.#hasEpochFile = hasEpochs
     this.#snapshots = new ProducerSnapshots(disk, log.path, snapshotOffsets)
   }
 
@@ -148,6 +151,7 @@ export class DerivedState {
   }
 
   #readEpochs(): LeaderEpochs | undefined {
+    if (!this.#hasEpochFile) return undefined
     const bytes = this.#disk.readFile(`${this.#log.path}/${leaderEpochFileName}`)
     const epochs = bytes && LeaderEpochs.decode(bytes.toString('latin1'))
     this.#epochsSaved = epochs?.encode()

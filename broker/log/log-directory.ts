@@ -29,9 +29,9 @@ import {
 import type { LogConfig } from './log-config.ts'
 import type { LogResources } from './log-resources.ts'
 import {
-  decodePartitionMetadata,
   encodePartitionMetadata,
   partitionMetadataFileName,
+  TopicIdReader,
 } from './partition-metadata.ts'
 import type { LogEvents } from './log-events.ts'
 import { PartitionLog } from './partition-log.ts'
@@ -77,6 +77,7 @@ export class LogDirectory {
   readonly #checkpoints: DirectoryCheckpoints
   readonly #logs = new Map<string, PartitionLog>()
   /** Folders that can't be served, by name, with the reason. */
+  readonly #topicIds: TopicIdReader
   readonly #damaged = new Map<string, StorageError>()
   readonly #dirty = new Set<PartitionLog>()
   readonly #due = new Set<PartitionLog>()
@@ -93,6 +94,7 @@ export class LogDirectory {
     this.path = options.path
     this.#options = options
     this.#checkpoints = new DirectoryCheckpoints(options.resources.env.disk, options.path)
+    this.#topicIds = new TopicIdReader(options.resources.env.disk)
     this.#events = {
       dirty: (log) => this.#flushLater(log),
       checkpointDue: (log) => this.#checkpointLater(log),
@@ -156,7 +158,7 @@ export class LogDirectory {
     const path = `${this.path}/${name}`
     const damage = this.#damaged.get(name)
     const found = this.#logs.get(name)
-    const idOnDisk = found?.topicId ?? this.#readTopicId(path)
+    const idOnDisk = found?.topicId ?? this.#topicIds.in(path)
     if (idOnDisk !== zeroUuid && idOnDisk !== topicId) this.setAside(topic, partition)
     else if (damage !== undefined) throw damage
     // A checkpoint of an earlier partition of that name must not be taken for this one's.
@@ -290,7 +292,7 @@ export class LogDirectory {
     let log: PartitionLog | undefined
     try {
       log = this.#newLog(partition, {
-        topicId: this.#readTopicId(path),
+        topicId: this.#topicIds.in(path),
         logStartOffset: this.#checkpoints.logStartOf(partition),
         recoveryPoint: this.#checkpoints.recoveryPointOf(partition),
       })
@@ -430,11 +432,6 @@ export class LogDirectory {
     )
     for (const log of this.#logs.values()) log.fail(error)
     this.#options.failed(error)
-  }
-
-  #readTopicId(path: string): Uuid {
-    const bytes = this.#options.resources.env.disk.readFile(`${path}/${partitionMetadataFileName}`)
-    return (bytes && decodePartitionMetadata(bytes.toString('latin1'))) ?? zeroUuid
   }
 
   #drop(name: string): void {

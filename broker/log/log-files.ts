@@ -4,6 +4,7 @@ import { findBatchEndingAfter } from './batch-cursor.ts'
 import { completeKafkaSwaps } from './kafka-swap.ts'
 import {
   isLeftoverFileName,
+  leaderEpochFileName,
   parseSegmentFileName,
   segmentFileName,
   type SegmentFileKind,
@@ -16,10 +17,17 @@ import { Segment, type SegmentOwner } from './segment.ts'
 /** Out of file descriptors: others will be closed soon. */
 const retryMs = 50
 
+/** Caches beside the segments, as of the start: only what is there need be read. */
+export interface FoundFiles {
+  /** Of producer snapshots. */
+  readonly snapshotOffsets: readonly number[]
+  readonly hasEpochs: boolean
+}
+
 export class LogFiles {
   readonly segments: LogSegments
-  /** Of the producer snapshots found. */
-  readonly snapshotOffsets: readonly number[]
+  /** What else was in the folder. */
+  readonly found: FoundFiles
   readonly #owner: SegmentOwner
   /** Hold bytes, or were cut, since their last sync. */
   readonly #unsynced: Segment[] = []
@@ -43,15 +51,16 @@ export class LogFiles {
       else if (file?.kind === 'snapshot') snapshotOffsets.push(file.baseOffset)
       else if (isLeftoverFileName(name)) disk.remove(`${owner.path}/${name}`)
     }
-    this.snapshotOffsets = snapshotOffsets
+    this.found = { snapshotOffsets, hasEpochs: names.includes(leaderEpochFileName) }
     this.#folderIsNew = baseOffsets.length === 0
     // Its first segment is created by the first append: most of ten thousand new partitions stay empty.
-    const found = baseOffsets.length === 0 ? [logStartOffset] : baseOffsets
+    const found = this.#folderIsNew ? [logStartOffset] : baseOffsets
     // Segments below the log start were about to be removed.
     const kept = found.filter((_, index) => (found[index + 1] ?? Infinity) > logStartOffset)
     const segments = kept.map((baseOffset) => {
       const path = `${owner.path}/${segmentFileName(baseOffset, 'log')}`
-      return new Segment(owner, baseOffset, disk.stat(path)?.bytes ?? 0)
+      const bytes = this.#folderIsNew ? 0 : (disk.stat(path)?.bytes ?? 0)
+      return new Segment(owner, baseOffset, bytes)
     })
     for (const segment of segments.slice(0, -1)) segment.close()
     this.segments = new LogSegments(segments)

@@ -91,7 +91,7 @@ export class PartitionLog implements SegmentOwner {
     this.#recoveryPoint = Math.max(options.recoveryPoint ?? firstOffset, firstOffset)
     this.#nextOffset = this.#recoveryPoint
     this.#reader = new LogReader(this.segments, this)
-    this.#derived = new DerivedState(this, resources.env.disk, this.#files.snapshotOffsets)
+    this.#derived = new DerivedState(this, resources.env.disk, this.#files.found)
     this.#writer = new LogWriter({
       owner: this,
       segments: this.segments,

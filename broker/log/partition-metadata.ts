@@ -7,8 +7,9 @@
  * It has no checksum: an id that the controller does not know means a leftover or damage, so such a folder is set
  * aside, never deleted.
  */
+import type { Disk } from '../../base/env.ts'
 import type { Uuid } from '../../base/uuid.ts'
-import { uuidFromText, uuidToText } from '../../base/uuid.ts'
+import { uuidFromText, uuidToText, zeroUuid } from '../../base/uuid.ts'
 
 export const partitionMetadataFileName = 'partition.metadata'
 
@@ -23,4 +24,23 @@ export function decodePartitionMetadata(text: string): Uuid | undefined {
   const topicId = uuidFromText(match?.[1] ?? '')
   // The last character carries four bits that no UUID uses.
   return topicId !== undefined && uuidToText(topicId) === match?.[1] ? topicId : undefined
+}
+
+export class TopicIdReader {
+  readonly #disk: Disk
+  /** Folders are read in the order of their names: the partitions of a topic share the string of its id. */
+  #last: { readonly text: string; readonly topicId: Uuid } | undefined
+
+  constructor(disk: Disk) {
+    this.#disk = disk
+  }
+
+  /** Zero when the file in the folder is missing or damaged. Throws `StorageError`. */
+  in(folder: string): Uuid {
+    const text = this.#disk.readFile(`${folder}/${partitionMetadataFileName}`)?.toString('latin1')
+    if (text === undefined) return zeroUuid
+    if (this.#last?.text !== text)
+      this.#last = { text, topicId: decodePartitionMetadata(text) ?? zeroUuid }
+    return this.#last.topicId
+  }
 }

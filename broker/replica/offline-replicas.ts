@@ -18,7 +18,7 @@ export class OfflineReplicas {
   }
 
   delete(topicId: Uuid, index: number): void {
-    this.#byId.delete(keyOf(topicId, index))
+    if (this.#byId.size > 0) this.#byId.delete(keyOf(topicId, index))
   }
 
   deleteTopic(topicId: Uuid): void {

@@ -245,18 +245,19 @@ export class Partitions {
     this.#byTopic.set(topic.name, partitions)
     partitions[index] = undefined
     const isNew = this.#isNew(topic, index)
-    this.#offline.add(topic.id, index)
     this.#reportingFailure(
       () => {
         const log = this.#options.logs.create(topic.name, topic.id, index, { isNew })
         const name = partitionDirectoryName(topic.name, index)
         const highWatermark = this.#savedHighWatermarks.get(name) ?? 0
         partitions[index] = new Partition(log, { host: this.#host, highWatermark })
-        this.#offline.delete(topic.id, index)
       },
       { what: 'A partition can not be opened', topic: topic.name, partition: index },
     )
-    return partitions[index]
+    const partition = partitions[index]
+    if (partition === undefined) this.#offline.add(topic.id, index)
+    else this.#offline.delete(topic.id, index)
+    return partition
   }
 
   /** Whether this broker can't have had it before it was started. */

@@ -21,6 +21,8 @@ import { ClusterNetwork } from './cluster-network.ts'
 import { clusterRun } from './cluster-run.ts'
 import type { ClusterReport } from './cluster-run.ts'
 
+/** Characters of what each process wrote last, for a run that could not go on. */
+const outputTailLength = 20_000
 const nodeIds = [1, 2, 3, controllerId]
 const [name = 'kill', count = '5', seconds = 'Infinity'] = process.argv.slice(2)
 if (!isFaultName(name)) throw new Error(`${name} is none of ${Object.keys(faults).join(', ')}`)
@@ -66,6 +68,11 @@ async function run(fault: FaultName): Promise<ClusterReport> {
         if (process.env['VERBOSE'] === '1') console.log(text)
       },
     })
+  } catch (error) {
+    for (const node of cluster.nodes) {
+      console.log(`process ${node.id}:\n${node.errorOutput().slice(-outputTailLength)}`)
+    }
+    throw error
   } finally {
     await cluster.kill()
     if (process.env['KEEP'] === '1') {
