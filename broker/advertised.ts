@@ -17,11 +17,21 @@ export function advertisedListeners(
       advertised.port === 0
         ? (bound.find((each) => each.name === name)?.port ?? 0)
         : advertised.port
-    const everywhere =
-      advertised.host === '' || advertised.host === '0.0.0.0' || advertised.host === '::'
-    const host = everywhere ? 'localhost' : advertised.host
+    const host = isEverywhere(advertised.host) ? 'localhost' : advertised.host
     return { name, host, port, securityProtocol: 'PLAINTEXT' }
   })
+}
+
+/** For a broker without peers, which may well be meant for this machine alone, or for a container whose port is forwarded. */
+export function warnOfLocalhost(config: BrokerConfig, logger: Logger): void {
+  for (const { name, advertised } of listenersOf(config)) {
+    if (isEverywhere(advertised.host)) {
+      logger.warn(
+        { listener: name },
+        'Clients are told the address localhost, which leads those on other machines to themselves: set advertised.listeners',
+      )
+    }
+  }
 }
 
 /** A wrong address makes a broker that looks healthy and that nobody can use: better to hear of it at its start. */
@@ -51,6 +61,10 @@ export async function warnOfUnreachable(options: {
       )
     }
   }
+}
+
+function isEverywhere(host: string): boolean {
+  return host === '' || host === '0.0.0.0' || host === '::'
 }
 
 function isLoopback(host: string): boolean {

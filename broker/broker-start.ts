@@ -9,7 +9,7 @@ import type { ControllerLink } from '../controller/controller-link.ts'
 import { ControllerProcess } from '../controller/controller-process.ts'
 import type { MetadataStore } from '../controller/store/metadata-store.ts'
 import type { MetadataRecord } from '../protocol/metadata-records/records.ts'
-import { advertisedListeners, warnOfUnreachable } from './advertised.ts'
+import { advertisedListeners, warnOfLocalhost, warnOfUnreachable } from './advertised.ts'
 import type { BrokerError } from './broker-error.ts'
 import { BrokerLifecycle } from './broker-lifecycle.ts'
 import {
@@ -149,6 +149,7 @@ export class BrokerStart {
     for (const listener of listeners) listener.serve()
     await lifecycle.serve()
     if (this.#hasPeers()) this.#warnOfUnreachable(listeners)
+    else warnOfLocalhost(this.#given, this.#logger)
     const { env, config, logger } = { env: this.#env, config: this.#given, logger: this.#logger }
     const noted = (): Promise<void> => this.#noted
     const runtime = { partitions, followers, groups, noted, listeners }

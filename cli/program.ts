@@ -20,13 +20,14 @@ export function createProgram(): Command {
     .version(version)
     .option(
       '-b, --bootstrap <host:port>',
-      'a broker, or several with commas (default: localhost:9092, or KAFKA_BROKERS)',
+      'a broker, or several with commas (default: KAFKA_BROKERS, else BOOTSTRAP_SERVERS, else localhost:9092)',
     )
     .addOption(
       new Option('-o, --output <format>', 'how data is printed')
         .choices(outputFormats)
         .default('table'),
     )
+    .configureHelp({ showGlobalOptions: true })
     .showHelpAfterError('See --help')
     .exitOverride()
     .addHelpText('after', exitCodeHelp)
@@ -76,7 +77,8 @@ function addStart(program: Command): void {
       'after',
       examples(
         'millrace start --data-dir ./data',
-        'millrace start --listener 0.0.0.0:9092 --set flush.policy=os',
+        'millrace start --listener 0.0.0.0:9092 --set advertised.listeners=PLAINTEXT://broker.example:9092',
+        'millrace start --set flush.policy=os',
         'millrace start --roles controller --node-id 100 --controller-listener 127.0.0.1:9093 --data-dir ./c',
         'millrace start --roles broker --node-id 1 --controllers 127.0.0.1:9093 --data-dir ./b1',
       ),
@@ -191,8 +193,11 @@ function addConsume(program: Command): void {
     .option('--key-separator <text>', 'what to print between key and value (default: a tab)')
     .option('-H, --headers', 'print headers as well, in front')
     .option('--json', 'print objects, as produce --json reads them')
-    .option('-e, --exit', 'end at the last record that is there now')
-    .option('-F, --follow', 'go on for ever')
+    .option(
+      '-e, --exit',
+      'end at the last record that is there now (without -n, -F, --from end or --group it does)',
+    )
+    .option('-F, --follow', 'go on for ever, as with --from end or --group')
     .addHelpText(
       'after',
       examples(
@@ -258,7 +263,7 @@ function addLog(program: Command): void {
   log
     .command('dump <path>')
     .description(
-      'print what a .log, .index or .timeindex file holds, or all of a partition directory',
+      'print what a .log, .index, .timeindex, .txnindex or .snapshot file holds, or all of a partition directory',
     )
     .option('--records', 'the records of each batch as well')
     .action(async (path: string, _options, command: Command) =>

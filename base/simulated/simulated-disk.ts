@@ -144,7 +144,11 @@ export class SimulatedDisk implements Disk {
   async syncDirectory(path: string): Promise<void> {
     const directory = this.#directory(path, 'syncDirectory')
     const mark = directory.mark
-    await this.later('syncDirectory', path, 'syncDirectory', () => directory.syncTo(mark))
+    await this.later('syncDirectory', path, 'syncDirectory', () => {
+      // Opened by its name only now, when it may have another one.
+      this.#directory(path, 'syncDirectory')
+      directory.syncTo(mark)
+    })
   }
 
   syncDirectoryNow(path: string): void {
@@ -186,8 +190,12 @@ export class SimulatedDisk implements Disk {
           reject(error)
           return
         }
-        run()
-        resolve()
+        try {
+          run()
+          resolve()
+        } catch (failure) {
+          reject(failure as Error)
+        }
       }
       this.scheduler.schedule({ delayMs, label: `disk ${label}`, owner, run: finish })
     })

@@ -121,7 +121,7 @@ function deleteUpTo(partition: Partition, offset: number): number | ErrorInfo {
   if (!cleanupPolicy.delete && cleanupPolicy.compact) return errors.policyViolation
   const target = offset === toHighWatermark ? highWatermark : offset
   if (target < 0 || target > highWatermark) return errors.offsetOutOfRange
-  if (target > log.logStartOffset) log.deleteRecords(target)
+  if (target > log.logStartOffset) partition.deleteRecords(target)
   return target
 }
 

@@ -124,7 +124,7 @@ class FetchInProgress {
       limits,
       isFirst,
     })
-    return { ...read, urgent: read.urgent || this.#mustTellCommitted(read) }
+    return { ...read, urgent: read.urgent || this.#mustTellFollower(read) }
   }
 
   #waitsFor(): ('committed' | 'written')[] {
@@ -132,15 +132,19 @@ class FetchInProgress {
     return this.#servesConsumersElsewhere ? ['written', 'committed'] : ['written']
   }
 
-  /** Consumers that read from a follower see what is committed only when it was told so (KIP-392, KAFKA-9731). */
-  #mustTellCommitted({ answers }: FetchRead): boolean {
+  /**
+   * Who deletes records waits until its followers know, and consumers that read from a follower see what is committed
+   * only when it was told so (KIP-392, KAFKA-9731). Beyond its own end it can do nothing with that.
+   */
+  #mustTellFollower({ answers }: FetchRead): boolean {
     // Without a session nobody knows what it was told: it would be answered at once, for ever.
-    return (
-      this.#limits.reader.kind === 'follower' &&
-      this.#servesConsumersElsewhere &&
-      this.#fetch.session !== undefined &&
-      answers.some(({ wanted, highWatermark }) => wanted.toldHighWatermark !== highWatermark)
-    )
+    if (this.#limits.reader.kind !== 'follower' || this.#fetch.session === undefined) return false
+    return answers.some(({ wanted, highWatermark, logStartOffset }) => {
+      const usable = this.#servesConsumersElsewhere
+        ? Math.min(highWatermark, wanted.fetchOffset)
+        : 0
+      return wanted.toldHighWatermark < usable || wanted.toldLogStartOffset < logStartOffset
+    })
   }
 
   get #servesConsumersElsewhere(): boolean {

@@ -107,6 +107,8 @@ export class Flusher {
   #syncFailed(error: unknown): void {
     this.#inFlight = undefined
     if (!(error instanceof StorageError)) throw error
+    // The log was closed, and its folder renamed under the sync, since it is deleted: the disk is well.
+    if (this.#failure !== undefined && error.code === 'ENOENT') return
     this.fail(error)
     this.#target.syncFailed(error)
   }

@@ -76,8 +76,8 @@ export class LogDirectory {
   readonly #options: LogDirectoryOptions
   readonly #checkpoints: DirectoryCheckpoints
   readonly #logs = new Map<string, PartitionLog>()
-  /** Folders that can't be served, by name, with the reason. */
   readonly #topicIds: TopicIdReader
+  /** Folders that can't be served, by name, with the reason. */
   readonly #damaged = new Map<string, StorageError>()
   readonly #dirty = new Set<PartitionLog>()
   readonly #due = new Set<PartitionLog>()

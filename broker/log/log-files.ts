@@ -114,7 +114,12 @@ export class LogFiles {
     this.#namesChanged = false
     this.#folderIsNew = false
     for (const segment of this.#unsynced.splice(0)) {
-      pending.push(this.#whenDescriptorsSuffice(() => segment.file.get().sync()))
+      pending.push(
+        this.#whenDescriptorsSuffice(async () => {
+          // It may go while it waits for a descriptor: then nobody needs its bytes any more.
+          if (!segment.file.isClosed) await segment.file.get().sync()
+        }),
+      )
     }
     await (pending.length === 1 ? pending[0] : Promise.all(pending))
   }

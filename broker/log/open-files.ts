@@ -56,6 +56,11 @@ export class OpenFile implements Evictable {
     this.#queue = queue
   }
 
+  /** For good. */
+  get isClosed(): boolean {
+    return this.#closed
+  }
+
   get path(): string {
     return this.#path
   }

@@ -1,7 +1,7 @@
 import type { Timer, Timers } from '../../base/env.ts'
 import type { Logger } from '../../base/logger.ts'
 import type { Uuid } from '../../base/uuid.ts'
-import type { ErrorInfo } from '../../protocol/errors.ts'
+import { errors, type ErrorInfo } from '../../protocol/errors.ts'
 import type { Partition } from './partition.ts'
 
 /** Another ISR for one partition, made from the state that `partitionEpoch` names. */
@@ -160,4 +160,20 @@ export class IsrProposals {
     this.#isBusy = false
     this.#schedule()
   }
+}
+
+/** The state has changed meanwhile, perhaps by this very proposal: the metadata log will tell, and settles it. */
+export function isSettledByMetadata(error: ErrorInfo): boolean {
+  return (
+    error === errors.fencedLeaderEpoch ||
+    error === errors.newLeaderElected ||
+    error === errors.invalidUpdateVersion ||
+    error === errors.unknownTopicOrPartition ||
+    error === errors.unknownTopicId
+  )
+}
+
+/** It was looked at, in the state that it was made for, and not carried out. */
+export function isRefusedForGood(error: ErrorInfo): boolean {
+  return error === errors.ineligibleReplica || error === errors.invalidRequest
 }

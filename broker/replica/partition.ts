@@ -7,7 +7,12 @@ import type { AppendResult, PartitionLog } from '../log/partition-log.ts'
 import type { PartitionImage } from '../metadata/image.ts'
 import { CommitWaiters, type Origin } from './commit-waiters.ts'
 import type { FollowerFetch, FollowerState } from './follower-state.ts'
-import type { IsrAnswer, IsrChange } from './isr-proposals.ts'
+import {
+  isRefusedForGood,
+  isSettledByMetadata,
+  type IsrAnswer,
+  type IsrChange,
+} from './isr-proposals.ts'
 import { Leadership, type LeaderView } from './leadership.ts'
 import { divergenceOffset, type EpochDivergence } from './truncation.ts'
 import { Watchers } from './watchers.ts'
@@ -195,6 +200,12 @@ export class Partition {
    */
   watch(callback: () => void, what: 'committed' | 'written' = 'committed'): () => void {
     return (what === 'committed' ? this.#readers : this.#copiers).add(callback)
+  }
+
+  /** Of what is committed. Followers hear of it at once. Throws `StorageError`. */
+  deleteRecords(offset: number): void {
+    this.log.deleteRecords(offset)
+    this.#copiers.wake()
   }
 
   /** What lies below was deleted wherever it could be asked for; undefined: this broker does not lead. */
@@ -479,20 +490,4 @@ export class Partition {
     this.#copiers.wake()
     this.#deleters.wake()
   }
-}
-
-/** The state has changed meanwhile, perhaps by this very proposal: the metadata log will tell, and settles it. */
-function isSettledByMetadata(error: ErrorInfo): boolean {
-  return (
-    error === errors.fencedLeaderEpoch ||
-    error === errors.newLeaderElected ||
-    error === errors.invalidUpdateVersion ||
-    error === errors.unknownTopicOrPartition ||
-    error === errors.unknownTopicId
-  )
-}
-
-/** It was looked at, in the state that it was made for, and not carried out. */
-function isRefusedForGood(error: ErrorInfo): boolean {
-  return error === errors.ineligibleReplica || error === errors.invalidRequest
 }

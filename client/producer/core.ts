@@ -84,9 +84,15 @@ export class ProducerCore implements SenderHost, TopicWriterHost {
     return [...this.#incomplete.keys()]
   }
 
-  topic(name: string): TopicWriter {
-    const known = this.#topics.get(name)
+  /** Throws `TypeError` without a name: JavaScript lets the name of a topic stand for the topic, whose name is missing then. */
+  topic(name: string | undefined): TopicWriter {
+    const known = this.#topics.get(name ?? '')
     if (known !== undefined) return known
+    if (name === undefined) {
+      throw new TypeError(
+        "A producer wants a topic, not its name: topic('orders', { key: string(), value: json() }), or topic('orders') for bytes",
+      )
+    }
     const writer = new TopicWriter(this, name)
     this.#topics.set(name, writer)
     // Known from before, there is nothing to wait for.

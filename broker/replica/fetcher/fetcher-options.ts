@@ -8,6 +8,7 @@ export interface FetcherSettings {
   readonly replicaFetchResponseMaxBytes: number
   readonly replicaFetchMinBytes: number
   readonly replicaFetchWaitMaxMs: number
+  readonly replicaLagTimeMaxMs: number
   readonly replicaFetchBackoffMs: number
   readonly replicaSocketTimeoutMs: number
 }

@@ -216,7 +216,9 @@ export class LeaderFetcher {
     const { replicaFetchWaitMaxMs, replicaFetchMinBytes, replicaFetchResponseMaxBytes } = settings()
     const named = this.#session.request()
     const isBrief = this.#syncing.size > 0 || this.#session.hasMore
-    const waitMsMax = Math.min(isBrief ? briefWaitMs : Infinity, replicaFetchWaitMaxMs)
+    // A quiet follower must not look as if it lagged.
+    const inTimeMs = settings().replicaLagTimeMaxMs / 2
+    const waitMsMax = Math.min(isBrief ? briefWaitMs : Infinity, replicaFetchWaitMaxMs, inTimeMs)
     return {
       replicaState: { replicaId: nodeId, replicaEpoch: brokerEpoch() },
       maxWaitMs: Math.floor(Math.min(waitMsMax, this.#untilAdmissionMs())),

@@ -54,6 +54,22 @@ t.test(
   },
 )
 
+t.test('deletion: the disk is well, though a folder went under its sync', async (t) => {
+  const where = machine(4)
+  where.env.disk.syncMs = [5, 10]
+  const logs = await open(where)
+  const log = logs.create('gone', topicId, 0)
+  append(log, ['a'])
+  const flushed = t.rejects(log.flush())
+  await pass(where, 2)
+  logs.delete('gone', 0)
+  await pass(where, 1000)
+  await flushed
+  t.equal(logs.describe()[0]?.error, undefined)
+  t.ok(append(logs.create('other', 'b'.repeat(32), 0), ['a']).ok)
+  await where.simulation.until(logs.close())
+})
+
 t.test('high watermarks: without replicas there is no file', async (t) => {
   const where = machine(3)
   const logs = await open(where)

@@ -167,6 +167,37 @@ t.test('cluster: with consumers at followers these hear at once what is committe
   await cluster.stopAll()
 })
 
+t.test(
+  'cluster: a throttled follower is not told of every commit that it can not use',
+  async (t) => {
+    const cluster = await SimulatedCluster.create(testSeed(25), {
+      properties: {
+        'replica.selector.class': 'rack-aware',
+        'leader.replication.throttled.rate': '1',
+        'min.insync.replicas': '1',
+      },
+    })
+    await cluster.createTopic(topic, {
+      configs: [{ name: 'leader.replication.throttled.replicas', value: '*' }],
+    })
+    const { leader, isr } = cluster.stateOf(topic)
+    const away = isr.find((nodeId) => nodeId !== leader) ?? 0
+    cluster.kill(away)
+    await inSync(cluster, 2)
+    for (let index = 0; index < 20; index++) await append(cluster, leader, 1000)
+    await cluster.startBroker(away)
+    const follower = cluster.partition(leader, topic).leadership?.follower(away)
+    const fetchTimes = new Set<number | undefined>()
+    for (let index = 0; index < 200; index++) {
+      t.equal(await append(cluster, leader), 'committed')
+      await cluster.sleep(10)
+      fetchTimes.add(follower?.lastFetchMs)
+    }
+    t.ok(fetchTimes.size < 20, `${fetchTimes.size} fetches of nothing in two seconds`)
+    await cluster.stopAll()
+  },
+)
+
 t.test('cluster: who comes to the wrong broker is told the right one', async (t) => {
   const cluster = await SimulatedCluster.create(testSeed(30))
   await cluster.createTopic(topic)
@@ -421,8 +452,9 @@ t.test('cluster: records are deleted when no live replica has them any more', as
     const tookMs = cluster.simulation.scheduler.nowMs - startMs
     return [answer?.errorCode ?? -2, answer?.lowWatermark ?? -2, tookMs]
   }
-  const [error, lowWatermark] = await deleteTo(4, 20_000)
+  const [error, lowWatermark, tookMs] = await deleteTo(4, 20_000)
   t.same([error, lowWatermark], [0, 4])
+  t.ok(tookMs < 200, `followers heard of it after ${tookMs} ms`)
   for (const nodeId of [1, 2, 3])
     t.equal(cluster.partition(nodeId, topic).log.logStartOffset, 4, `broker ${nodeId}`)
 

@@ -348,3 +348,17 @@ t.test('producer: wrong options are refused by name', async (t) => {
   t.throws(() => make({ maxInFlight: 6 }), /maxInFlight of 5/)
   t.throws(() => make({ compression: 'brotli' }), /none, gzip/)
 })
+
+t.test(
+  'producer: in JavaScript, a name instead of a topic is refused with what to write',
+  async (t) => {
+    const cluster = await ModelCluster.start(seed, {})
+    const producer = cluster.kafka.producer()
+    const name = 'orders' as never
+    const message = { value: Buffer.from('tea') }
+    const wanted = { name: 'TypeError', message: /topic\('orders'/ }
+    t.throws(() => void producer.send(name, message), wanted)
+    t.throws(() => producer.enqueue(name, message), wanted)
+    await t.rejects(producer.sendBatch(name, [message]), wanted)
+  },
+)

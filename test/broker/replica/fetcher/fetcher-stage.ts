@@ -205,6 +205,7 @@ export async function fetcherStage(fetcherCount = 1): Promise<FetcherStage> {
       replicaFetchResponseMaxBytes: 10_485_760,
       replicaFetchMinBytes: 1,
       replicaFetchWaitMaxMs: 500,
+      replicaLagTimeMaxMs: 30_000,
       replicaFetchBackoffMs: 1000,
       replicaSocketTimeoutMs: 30_000,
     }),
