@@ -26,7 +26,7 @@ export const logProperties = {
     name: 'flush.policy',
     default: 'ack',
     words: ['ack', 'interval', 'os'],
-    doc: 'When records are forced to disk: before they are acknowledged (ack), every flush.interval.ms (interval), or when the operating system likes (os), as Apache Kafka does.',
+    doc: 'When records are forced to disk: before acks=all is answered (ack), every flush.interval.ms (interval), or when the operating system likes (os), as Apache Kafka does.',
   }),
   flushIntervalMs: int({
     name: 'flush.interval.ms',
