@@ -70,6 +70,22 @@ t.test('deletion: the disk is well, though a folder went under its sync', async 
   await where.simulation.until(logs.close())
 })
 
+t.test('deletion: a sync that waits for a descriptor ends with its log', async (t) => {
+  const where = machine(5)
+  const logs = await open(where, { openFilesMax: 1 })
+  const log = logs.create('gone', topicId, 0)
+  append(log, ['a'])
+  append(logs.create('other', 'b'.repeat(32), 0), ['a'])
+  where.env.disk.fail({ operation: 'open', code: 'EMFILE', path: 'gone-0' })
+  const flushed = t.rejects(log.flush())
+  await pass(where, 200)
+  logs.delete('gone', 0)
+  await pass(where, 1000)
+  await flushed
+  t.equal(logs.describe()[0]?.error, undefined)
+  await where.simulation.until(logs.close())
+})
+
 t.test('high watermarks: without replicas there is no file', async (t) => {
   const where = machine(3)
   const logs = await open(where)
