@@ -75,6 +75,8 @@ export class GroupMember {
   /** Everything it gave up or lost so far, in order. */
   readonly revokedPartitions: number[] = []
   generation = -1
+  /** How often its consumer was of no use any more, by a fault of its own, and another took its place. */
+  restartedCount = 0
   readonly #child: ChildProcessByStdio<Writable, Readable, Readable>
   readonly #exited: Promise<number>
   readonly #listener: MemberListener
@@ -160,7 +162,8 @@ export class GroupMember {
         const [partition = NaN, offset = NaN] = pair.split(':').map(Number)
         this.#listener.committed?.(this, partition, offset)
       }
-    } else if (word === 'left') {
+    } else if (word === 'restarted') this.restartedCount++
+    else if (word === 'left') {
       this.partitions.clear()
       this.#left = true
     }

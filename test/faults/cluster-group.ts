@@ -36,9 +36,11 @@ export class ClusterGroup {
   }
 
   counts(): Record<string, number> {
-    return Object.fromEntries(
-      this.#members.map(({ name, records }) => [`group/${name}`, records.length]),
-    )
+    const counts = this.#members.flatMap(({ name, records, restartedCount }) => [
+      [`group/${name}`, records.length] as const,
+      [`group/${name}, consumers that broke`, restartedCount] as const,
+    ])
+    return Object.fromEntries(counts)
   }
 
   /** What went wrong: members that ended, records that nobody processed, commits that went back. */

@@ -36,12 +36,13 @@ public final class Member implements ConsumerRebalanceListener {
         "cooperative-sticky", "org.apache.kafka.clients.consumer.CooperativeStickyAssignor");
 
     private final PrintStream output = new PrintStream(new FileOutputStream(FileDescriptor.out), false);
-    private final KafkaConsumer<String, String> consumer;
+    private final Properties properties;
+    private KafkaConsumer<String, String> consumer;
     /** Processed, and not yet known to be committed. */
     private final Map<TopicPartition, OffsetAndMetadata> pending = new HashMap<>();
 
     private Member(Properties properties) {
-        consumer = new KafkaConsumer<>(properties, new StringDeserializer(), new StringDeserializer());
+        this.properties = properties;
     }
 
     public static void main(String[] args) {
@@ -79,21 +80,39 @@ public final class Member implements ConsumerRebalanceListener {
 
     /** A topic that begins with ^ is a pattern: RE2J, resolved by the broker, under the consumer protocol. */
     private void run(String topic, boolean brokerResolves) {
-        if (!topic.startsWith("^")) consumer.subscribe(List.of(topic), this);
-        else if (brokerResolves) consumer.subscribe(new SubscriptionPattern(topic), this);
-        else consumer.subscribe(Pattern.compile(topic), this);
         AtomicBoolean stopping = watchInput();
+        subscribe(topic, brokerResolves);
         while (!stopping.get()) {
-            for (ConsumerRecord<String, String> record : consumer.poll(Duration.ofMillis(50))) {
-                print("record", record.partition() + " " + record.offset() + " " + record.timestamp());
-                pending.put(new TopicPartition(record.topic(), record.partition()),
-                    new OffsetAndMetadata(record.offset() + 1));
+            try {
+                process();
+            } catch (IllegalStateException broken) {
+                // Under KIP-848 its two threads can disagree about a position: such a consumer is of no use any more.
+                if (!String.valueOf(broken.getMessage()).startsWith("Cannot set a new position")) throw broken;
+                pending.clear();
+                consumer.close();
+                print("restarted", "");
+                subscribe(topic, brokerResolves);
             }
-            commit();
         }
         commit();
         consumer.close();
         print("left", "");
+    }
+
+    private void subscribe(String topic, boolean brokerResolves) {
+        consumer = new KafkaConsumer<>(properties, new StringDeserializer(), new StringDeserializer());
+        if (!topic.startsWith("^")) consumer.subscribe(List.of(topic), this);
+        else if (brokerResolves) consumer.subscribe(new SubscriptionPattern(topic), this);
+        else consumer.subscribe(Pattern.compile(topic), this);
+    }
+
+    private void process() {
+        for (ConsumerRecord<String, String> record : consumer.poll(Duration.ofMillis(50))) {
+            print("record", record.partition() + " " + record.offset() + " " + record.timestamp());
+            pending.put(new TopicPartition(record.topic(), record.partition()),
+                new OffsetAndMetadata(record.offset() + 1));
+        }
+        commit();
     }
 
     private void commit() {
