@@ -59,7 +59,8 @@ function demandsPart(summaries: readonly CellSummary[]): string {
   )
   if (rows.length === 0) return ''
   const head = ['cell', 'figure', ownName, 'Kafka', 'of medians', 'paired [95 %]', 'wanted']
-  return `## What is demanded\n\n${table([head, ...rows])}`
+  const where = 'What limits those that were missed: [README](README.md#what-limits).'
+  return `## What is demanded\n\n${where}\n\n${table([head, ...rows])}`
 }
 
 function scenarioPart(name: string, text: string, summaries: readonly CellSummary[]): string {
