@@ -19,6 +19,14 @@ await t.test(
   },
 )
 
+await t.test('a controller: 60000 topics come and go, and nothing grows', async (t) => {
+  const path = join(import.meta.dirname, 'controller-soak.js')
+  const args = ['--expose-gc', path, '60000']
+  const { stdout } = await run(process.execPath, args, { timeoutMs: 500_000 })
+  t.comment(stdout)
+  t.pass()
+})
+
 const kills = process.env['CONTROLLER_KILLS'] ?? '10'
 await t.test(`a controller on LMDB: ${kills} kills lose and double nothing`, async (t) => {
   const path = join(import.meta.dirname, 'controller-lmdb.js')

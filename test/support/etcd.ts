@@ -10,6 +10,7 @@ export const hasEtcd = spawnSync('etcd', ['--version']).status === 0
 
 export interface EtcdMember {
   readonly endpoint: string
+  readonly dataDirectory: string
   process: ChildProcess
   start(): void
 }
@@ -41,11 +42,12 @@ export async function startEtcd(options: EtcdClusterOptions = {}): Promise<EtcdC
   const initial = peers.map((peer, index) => `m${index}=${peer}`).join(',')
   const members = peers.map((peer, index): EtcdMember => {
     const endpoint = `localhost:${ports[index]}`
+    const dataDirectory = join(folder, `m${index}`)
     const launch = (): ChildProcess => {
       const child = spawn(
         'etcd',
         [
-          ...argumentsOf({ name: `m${index}`, 'data-dir': join(folder, `m${index}`) }),
+          ...argumentsOf({ name: `m${index}`, 'data-dir': dataDirectory }),
           ...argumentsOf({ 'listen-client-urls': `${scheme}://${endpoint}` }),
           ...argumentsOf({ 'advertise-client-urls': `${scheme}://${endpoint}` }),
           ...argumentsOf({ 'listen-peer-urls': peer, 'initial-advertise-peer-urls': peer }),
@@ -58,6 +60,7 @@ export async function startEtcd(options: EtcdClusterOptions = {}): Promise<EtcdC
     }
     return {
       endpoint,
+      dataDirectory,
       process: launch(),
       start() {
         this.process = launch()
