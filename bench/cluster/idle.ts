@@ -8,7 +8,7 @@ import { spread } from '../lib/statistics.ts'
 
 const topicCount = 10
 const partitionsPerTopic = 100
-/** Compilers and collectors are busy for so long with what the creation left (1.3 % of a core at first, 0.7 after a minute). */
+/** Compilers and collectors are busy for so long with what the creation left. */
 const settleMs = 60_000
 const wantedPercent = 1
 
