@@ -124,7 +124,7 @@ class FetchInProgress {
       limits,
       isFirst,
     })
-    return { ...read, urgent: read.urgent || this.#mustTellFollower(read) }
+    return this.#mustTellFollower(read) ? { ...read, urgent: true } : read
   }
 
   #waitsFor(): ('committed' | 'written')[] {

@@ -115,10 +115,10 @@ export class LogFiles {
     this.#folderIsNew = false
     for (const segment of this.#unsynced.splice(0)) {
       pending.push(
-        this.#whenDescriptorsSuffice(async () => {
+        this.#whenDescriptorsSuffice(() =>
           // It may go while it waits for a descriptor: then nobody needs its bytes any more.
-          if (!segment.file.isClosed) await segment.file.get().sync()
-        }),
+          segment.file.isClosed ? Promise.resolve() : segment.file.get().sync(),
+        ),
       )
     }
     await (pending.length === 1 ? pending[0] : Promise.all(pending))

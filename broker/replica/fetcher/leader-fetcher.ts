@@ -213,11 +213,12 @@ export class LeaderFetcher {
 
   #request(): RequestInputOf<typeof Fetch> {
     const { nodeId, brokerEpoch, settings } = this.#options
-    const { replicaFetchWaitMaxMs, replicaFetchMinBytes, replicaFetchResponseMaxBytes } = settings()
+    const { replicaFetchMinBytes, replicaFetchResponseMaxBytes } = settings()
+    const { replicaFetchWaitMaxMs, replicaLagTimeMaxMs } = settings()
     const named = this.#session.request()
     const isBrief = this.#syncing.size > 0 || this.#session.hasMore
     // A quiet follower must not look as if it lagged.
-    const inTimeMs = settings().replicaLagTimeMaxMs / 2
+    const inTimeMs = replicaLagTimeMaxMs / 2
     const waitMsMax = Math.min(isBrief ? briefWaitMs : Infinity, replicaFetchWaitMaxMs, inTimeMs)
     return {
       replicaState: { replicaId: nodeId, replicaEpoch: brokerEpoch() },
