@@ -12,6 +12,7 @@ export class Directory {
   readonly #medium = new Map<string, Entry>()
   readonly #unsynced: NameChange[] = []
   #syncedCount = 0
+  modifiedMs = 0
 
   change(names: NameChange): void {
     this.#unsynced.push(names)

@@ -73,7 +73,7 @@ export class SimulatedDisk implements Disk {
     const { parent, name } = this.#parent(path, 'open')
     const inode = new Inode()
     inode.modifiedMs = this.scheduler.nowMs
-    parent.change(new Map([[name, inode]]))
+    this.#change(parent, new Map([[name, inode]]))
     return new SimulatedFile(this, path, inode, mode)
   }
 
@@ -81,8 +81,9 @@ export class SimulatedDisk implements Disk {
     this.faults.check('stat', path)
     const entry = this.#find(path)
     if (entry === undefined) return undefined
-    if (entry instanceof Directory) return { bytes: 0, directory: true, modifiedMs: 0 }
-    return { bytes: entry.size, directory: false, modifiedMs: epochMs + entry.modifiedMs }
+    const modifiedMs = epochMs + entry.modifiedMs
+    if (entry instanceof Directory) return { bytes: 0, directory: true, modifiedMs }
+    return { bytes: entry.size, directory: false, modifiedMs }
   }
 
   list(path: string): string[] {
@@ -96,7 +97,10 @@ export class SimulatedDisk implements Disk {
     for (const name of namesOf(path)) {
       const next: Entry = directory.entries.get(name) ?? new Directory()
       if (next instanceof Inode) throw refusal('make directory', path, 'EEXIST')
-      if (!directory.entries.has(name)) directory.change(new Map([[name, next]]))
+      if (!directory.entries.has(name)) {
+        next.modifiedMs = this.scheduler.nowMs
+        this.#change(directory, new Map([[name, next]]))
+      }
       directory = next
     }
   }
@@ -113,7 +117,8 @@ export class SimulatedDisk implements Disk {
     // No journal of ours makes a move between two directories atomic, and the broker needs none.
     if (source.parent !== target.parent) throw refusal('rename', from, 'EXDEV')
     if (source.name === target.name) return
-    source.parent.change(
+    this.#change(
+      source.parent,
       new Map([
         [source.name, undefined],
         [target.name, entry],
@@ -209,7 +214,12 @@ export class SimulatedDisk implements Disk {
 
   #unlink(path: string): void {
     const { parent, name } = this.#parent(path, 'remove')
-    parent.change(new Map([[name, undefined]]))
+    this.#change(parent, new Map([[name, undefined]]))
+  }
+
+  #change(directory: Directory, changes: Parameters<Directory['change']>[0]): void {
+    directory.change(changes)
+    directory.modifiedMs = this.scheduler.nowMs
   }
 
   #find(path: string): Entry | undefined {

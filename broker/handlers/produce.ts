@@ -7,7 +7,7 @@ import {
   readBatchHeader,
 } from '../../protocol/records/batch.ts'
 import type { RequestOf, ResponseInputOf } from '../../protocol/schema/api.ts'
-import type { AppendResult } from '../log/partition-log.ts'
+import type { AppendResult } from '../log/append-result.ts'
 import type { Partition } from '../replica/partition.ts'
 import { CurrentLeaders } from './current-leaders.ts'
 import type { Handler, RequestContext } from './handler.ts'

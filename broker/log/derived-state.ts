@@ -21,8 +21,13 @@ export interface DerivedFrom {
   readonly segments: LogSegments
   readonly logStartOffset: number
   readonly nextOffset: number
-  /** Epoch of the batch that holds an offset. */
-  epochAt(offset: number): number | undefined
+}
+
+export interface DerivedStateOptions {
+  readonly disk: Disk
+  readonly found: FoundFiles
+  /** Tells the epoch of the batch that holds an offset. */
+  readonly reader: { epochAt(offset: number): number | undefined }
 }
 
 /** A snapshot that is to be written when what it tells of is durable. */
@@ -34,6 +39,7 @@ export interface CapturedProducers {
 export class DerivedState {
   readonly #log: DerivedFrom
   readonly #disk: Disk
+  readonly #reader: DerivedStateOptions['reader']
   readonly #snapshots: ProducerSnapshots
   #producers: ProducerState | undefined
   #epochs: LeaderEpochs | undefined
@@ -41,11 +47,12 @@ export class DerivedState {
   /** Content of the epoch file. */
   #epochsSaved: string | undefined
 
-  constructor(log: DerivedFrom, disk: Disk, { snapshotOffsets, hasEpochs }: FoundFiles) {
+  constructor(log: DerivedFrom, { disk, found, reader }: DerivedStateOptions) {
     this.#log = log
     this.#disk = disk
-    this.#hasEpochFile = hasEpochs
-    this.#snapshots = new ProducerSnapshots(disk, log.path, snapshotOffsets)
+    this.#reader = reader
+    this.#hasEpochFile = found.hasEpochs
+    this.#snapshots = new ProducerSnapshots(disk, log.path, found.snapshotOffsets)
   }
 
   get producers(): ProducerState {
@@ -160,7 +167,7 @@ export class DerivedState {
 
   #agrees(epochs: LeaderEpochs): boolean {
     const { logStartOffset, nextOffset } = this.#log
-    const epochAt = (offset: number): number | undefined => this.#log.epochAt(offset)
+    const epochAt = (offset: number): number | undefined => this.#reader.epochAt(offset)
     return epochs.agreesWith({ startOffset: logStartOffset, endOffset: nextOffset, epochAt })
   }
 

@@ -8,7 +8,7 @@
  * I2: once a sync has failed the directory is offline for good: nothing is written there any more.
  */
 import { assert } from '../../base/assert.ts'
-import { StorageError, type Disk, type DiskLock, type Timer } from '../../base/env.ts'
+import { StorageError, type DiskLock, type Timer } from '../../base/env.ts'
 import { randomUuid, zeroUuid, type Uuid } from '../../base/uuid.ts'
 import { forgetCleaned } from './cleaner/cleaner-checkpoints.ts'
 import {
@@ -20,6 +20,7 @@ import {
 } from './directory-claim.ts'
 import { unlessDiskFull } from './disk-full.ts'
 import { DirectoryCheckpoints } from './directory-checkpoints.ts'
+import { leaveEmptyLogs, takeEmptyLogs, type EmptyLog } from './empty-logs.ts'
 import {
   discardedDirectoryName,
   isDeletedDirectoryName,
@@ -28,11 +29,7 @@ import {
 } from './layout.ts'
 import type { LogConfig } from './log-config.ts'
 import type { LogResources } from './log-resources.ts'
-import {
-  encodePartitionMetadata,
-  partitionMetadataFileName,
-  TopicIdReader,
-} from './partition-metadata.ts'
+import { TopicIdReader, writePartitionMetadata } from './partition-metadata.ts'
 import type { LogEvents } from './log-events.ts'
 import { PartitionLog } from './partition-log.ts'
 import { isStrayDirectoryName, removeStrayLater } from './stray-folders.ts'
@@ -89,6 +86,8 @@ export class LogDirectory {
   #lock: DiskLock | undefined
   #error: StorageError | undefined
   #previousBrokerEpoch: number | undefined
+  /** Folders are listed in the order of their names: the partitions of a topic share the string of its name. */
+  #lastTopic = ''
 
   constructor(options: LogDirectoryOptions) {
     this.path = options.path
@@ -142,9 +141,8 @@ export class LogDirectory {
       this.#lock = lockDirectory(disk, this.path)
       checkOwner(this.#options, this.path)
       this.#previousBrokerEpoch = takeCleanMarker(disk, this.path)
-      const isClean = this.#previousBrokerEpoch !== undefined
       this.#checkpoints.load()
-      await this.#openLogs(isClean)
+      await this.#openLogs(this.#previousBrokerEpoch)
     } catch (error) {
       if (!(error instanceof StorageError) || error.code.startsWith('DIRECTORY_')) throw error
       this.#fail(error)
@@ -166,13 +164,11 @@ export class LogDirectory {
       this.#checkpoints.forget(topic, partition, this.#logs.values())
       forgetCleaned(disk, this.path, { topic, partition })
     }
+    const names = disk.stat(path) === undefined ? [] : disk.list(path)
     disk.makeDirectory(path)
-    writeFile(disk, `${path}/${partitionMetadataFileName}`, encodePartitionMetadata(topicId))
+    writePartitionMetadata(disk, path, topicId)
     if (found !== undefined && idOnDisk === zeroUuid) return this.#adopt(found, topicId, name)
-    const log = this.#newLog(
-      { topic, partition },
-      { topicId, logStartOffset: 0, recoveryPoint: undefined },
-    )
+    const log = this.#newLog({ topic, partition }, { topicId, names })
     this.#logs.set(name, log)
     return log
   }
@@ -236,6 +232,8 @@ export class LogDirectory {
       if (this.#error === undefined) {
         await atOnce([...this.#logs.values()], (log) => log.close())
         this.#checkpoints.publishNow(this.#logs.values())
+        const { logger } = this.#options.resources
+        leaveEmptyLogs({ disk, logger }, this.path, { brokerEpoch, logs: this.#logs.values() })
         leaveCleanMarker(disk, this.path, brokerEpoch)
       }
     } catch (error) {
@@ -257,8 +255,13 @@ export class LogDirectory {
     this.#lock = undefined
   }
 
-  async #openLogs(isClean: boolean): Promise<void> {
+  /** `cleanEpoch`: undefined unless the last stop was clean. */
+  async #openLogs(cleanEpoch: number | undefined): Promise<void> {
     const { env, logger } = this.#options.resources
+    const isClean = cleanEpoch !== undefined
+    const empty = isClean
+      ? takeEmptyLogs(env.disk, this.path, cleanEpoch)
+      : new Map<string, EmptyLog>()
     let count = 0
     let recovered = 0
     for (const name of env.disk.list(this.path)) {
@@ -266,8 +269,12 @@ export class LogDirectory {
       if (isDeletedDirectoryName(name)) this.#removeLater(path)
       if (isStrayDirectoryName(name)) removeStrayLater(path, this.#options.resources)
       const partition = parsePartitionDirectoryName(name)
-      if (partition === undefined || !env.disk.stat(path)?.directory) continue
-      if (await this.#openLog(name, partition, isClean)) recovered++
+      const stats = partition && env.disk.stat(path)
+      if (partition === undefined || stats?.directory !== true) continue
+      const known = empty.get(name)
+      if (known?.modifiedMs === stats.modifiedMs)
+        this.#logs.set(name, this.#newLog(partition, { topicId: known.topicId, names: [] }))
+      else if (await this.#openLog(name, partition, isClean)) recovered++
       if (++count % logsPerTurn === 0)
         await new Promise<void>((resolve) => env.timers.soon(resolve))
     }
@@ -291,16 +298,15 @@ export class LogDirectory {
     const path = `${this.path}/${name}`
     let log: PartitionLog | undefined
     try {
+      const recoveryPoint = this.#checkpoints.recoveryPointOf(partition)
       log = this.#newLog(partition, {
         topicId: this.#topicIds.in(path),
         logStartOffset: this.#checkpoints.logStartOf(partition),
-        recoveryPoint: this.#checkpoints.recoveryPointOf(partition),
+        recoveryPoint,
+        names: this.#options.resources.env.disk.list(path),
       })
-      const mustRecover = !(
-        isClean &&
-        this.#checkpoints.recoveryPointOf(partition) !== undefined &&
-        log.looksClean()
-      )
+      const isWhole = isClean && recoveryPoint !== undefined && log.looksClean()
+      const mustRecover = !isWhole && !log.isUntouched
       if (mustRecover) await log.recover()
       if (this.#error !== undefined) throw this.#error
       this.#logs.set(name, log)
@@ -318,15 +324,23 @@ export class LogDirectory {
 
   #newLog(
     { topic, partition }: { readonly topic: string; readonly partition: number },
-    rest: { topicId: Uuid; logStartOffset: number; recoveryPoint: number | undefined },
+    rest: {
+      readonly topicId: Uuid
+      readonly logStartOffset?: number
+      readonly recoveryPoint?: number | undefined
+      readonly names: readonly string[]
+    },
   ): PartitionLog {
+    if (topic !== this.#lastTopic) this.#lastTopic = topic
     return new PartitionLog({
-      path: `${this.path}/${partitionDirectoryName(topic, partition)}`,
-      topic,
+      directory: this.path,
+      topic: this.#lastTopic,
       partition,
       config: this.#options.configOf(topic),
       resources: this.#options.resources,
       events: this.#events,
+      logStartOffset: 0,
+      recoveryPoint: undefined,
       ...rest,
     })
   }
@@ -458,16 +472,6 @@ export class LogDirectory {
       ignoreStorageError(error)
       return undefined
     }
-  }
-}
-
-function writeFile(disk: Disk, path: string, text: string): void {
-  const file = disk.open(path, 'write')
-  try {
-    file.write([Buffer.from(text)], 0)
-    file.truncate(Buffer.byteLength(text))
-  } finally {
-    file.close()
   }
 }
 

@@ -17,6 +17,11 @@ import { Segment, type SegmentOwner } from './segment.ts'
 /** Out of file descriptors: others will be closed soon. */
 const retryMs = 50
 
+/** Of a log whose folder goes away, or whose process does. */
+export function closedError(path: string): StorageError {
+  return new StorageError(`${path} is closed`, { code: 'CLOSED', path })
+}
+
 /** Caches beside the segments, as of the start: only what is there need be read. */
 export interface FoundFiles {
   /** Of producer snapshots. */
@@ -38,13 +43,16 @@ export class LogFiles {
   /** The folder's own name, and those in it, may not be durable yet. */
   #folderIsNew: boolean
 
-  /** A folder without segments is a log that begins at `logStartOffset`. Throws `StorageError`. */
-  constructor(owner: SegmentOwner, logStartOffset: number) {
+  /**
+   * A folder without segments is a log that begins at `logStartOffset`. `listed`: what the folder holds. Throws
+   * `StorageError`.
+   */
+  constructor(owner: SegmentOwner, logStartOffset: number, listed: readonly string[]) {
     const { disk } = owner.resources.env
     this.#owner = owner
     const baseOffsets: number[] = []
     const snapshotOffsets: number[] = []
-    const names = completeSwaps(disk, owner.path)
+    const names = completeSwaps(disk, owner.path, listed)
     for (const name of completeKafkaSwaps(owner.resources, owner.path, names)) {
       const file = parseSegmentFileName(name)
       if (file?.kind === 'log') baseOffsets.push(file.baseOffset)
@@ -71,6 +79,16 @@ export class LogFiles {
       stale.map((baseOffset) => ({ baseOffset, path: (kind) => path(baseOffset, kind) })),
       0,
     )
+  }
+
+  /** Of a folder that held no segment at the start. Throws `StorageError`, also when it does now. */
+  static ofEmpty(owner: SegmentOwner, logStartOffset: number): LogFiles {
+    const { path, resources } = owner
+    const files = new LogFiles(owner, logStartOffset, resources.env.disk.list(path))
+    const { sizeBytes, first } = files.segments
+    if (sizeBytes === 0 && first.baseOffset === logStartOffset) return files
+    const message = `${path} was empty, and somebody has put segments there: restart the broker`
+    throw new StorageError(message, { code: 'LOG_DAMAGED', path })
   }
 
   get hasUnsynced(): boolean {

@@ -73,6 +73,13 @@ export class LogReader {
     return undefined
   }
 
+  /** Leader epoch of the batch that holds `offset`. */
+  epochAt(offset: number): number | undefined {
+    const header = this.locate(offset)?.header
+    // Compaction may have removed the batch: the next one can be of another epoch.
+    return header !== undefined && header.baseOffset <= offset ? header.leaderEpoch : undefined
+  }
+
   read(offset: number, limits: ReadLimits): RangeRead {
     // Loaded before the search, which then knows whether there can be gaps.
     this.#segments.at(this.#segments.indexOf(offset)).loadIndexes()

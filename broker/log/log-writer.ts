@@ -72,7 +72,8 @@ export class LogWriter {
     if (!checked.ok) return this.#refuseBatch(checked)
     const { batch, header } = checked
     const known = this.#checkProducer(batch, header, origin)
-    if (known.kind === 'refused') return this.refuse(known.error, known.message)
+    if (known.kind === 'refused')
+      return notAppended(this.#log.owner.logStartOffset, known.error, known.message)
     if (known.kind === 'duplicate') {
       const isLogTime = this.#log.owner.config.messageTimestampType === 'LogAppendTime'
       const nextOffset = known.baseOffset + header.lastOffsetDelta + 1
@@ -190,11 +191,6 @@ export class LogWriter {
     }
   }
 
-  /** Nothing was appended. */
-  refuse(error: ErrorInfo, message: string): NotAppended {
-    return this.#refuseBatch({ ok: false, error, message, recordErrors: [] })
-  }
-
   #refuseBatch({ error, message, recordErrors }: BatchRefusal): NotAppended {
     return {
       ok: false,
@@ -209,4 +205,12 @@ export class LogWriter {
 /** A compacted log rolls so early that max.compaction.lag.ms can be kept: only closed segments are cleaned. */
 function segmentMsMax({ segmentMs, maxCompactionLagMs, cleanupPolicy }: LogConfig): number {
   return cleanupPolicy.compact ? Math.min(segmentMs, maxCompactionLagMs) : segmentMs
+}
+
+export function notAppended(
+  logStartOffset: number,
+  error: ErrorInfo,
+  message: string,
+): NotAppended {
+  return { ok: false, error, message, recordErrors: [], logStartOffset }
 }

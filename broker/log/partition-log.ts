@@ -11,28 +11,28 @@ import { StorageError } from '../../base/env.ts'
 import { zeroUuid, type Uuid } from '../../base/uuid.ts'
 import { errors } from '../../protocol/errors.ts'
 import type { AppendOptions, AppendResult, ReadResult } from './append-result.ts'
-import { DerivedState } from './derived-state.ts'
 import { unlessDiskFull } from './disk-full.ts'
-import { Flusher } from './flusher.ts'
+import { partitionDirectoryName } from './layout.ts'
 import type { LeaderEpochs } from './leader-epochs.ts'
 import type { LogConfig } from './log-config.ts'
+import { LogContent } from './log-content.ts'
 import type { LogEvents } from './log-events.ts'
-import { LogFiles } from './log-files.ts'
-import { LogReader, type ReadLimits, type SkippedTransaction } from './log-reader.ts'
+import { closedError, LogFiles } from './log-files.ts'
+import type { ReadLimits, SkippedTransaction } from './log-reader.ts'
 import type { LogResources } from './log-resources.ts'
 import type { LogSegments } from './log-segments.ts'
-import { LogWriter } from './log-writer.ts'
+import { notAppended } from './log-writer.ts'
+import { partitionMetadataFileName } from './partition-metadata.ts'
 import type { ActiveProducer, ProducerState } from './producer-state.ts'
-import { recoverSegments } from './recovery.ts'
+import type { Recovered } from './recovery.ts'
 import { countBelow, countExpired } from './retention.ts'
-import { SegmentSwap } from './segment-swap.ts'
+import type { SegmentSwap } from './segment-swap.ts'
 import type { SegmentOwner } from './segment.ts'
-import { firstRecordSince, greatestTimestamp, type TimestampedOffset } from './time-lookup.ts'
-
-export type { AppendOptions, AppendResult, ReadResult } from './append-result.ts'
+import type { TimestampedOffset } from './time-lookup.ts'
 
 export interface PartitionLogOptions {
-  readonly path: string
+  /** Of the folder. */
+  readonly directory: string
   readonly topic: string
   readonly partition: number
   readonly topicId: Uuid
@@ -42,26 +42,23 @@ export interface PartitionLogOptions {
   readonly logStartOffset: number
   /** Everything below it is on disk. Undefined: nobody knows, every batch must be checked. */
   readonly recoveryPoint: number | undefined
+  /** What the folder holds. */
+  readonly names: readonly string[]
 }
 
 /** Beyond this much since the last checkpoint, the next one does not wait for its time. */
 const checkpointBytes = 32 * 1024 * 1024
 
 export class PartitionLog implements SegmentOwner {
-  readonly path: string
+  readonly directory: string
   readonly topic: string
   readonly partition: number
   readonly resources: LogResources
   /** Exclusive end of what is committed: no segment beyond is deleted. Whoever leads or follows the partition moves it. */
   highWatermark = Number.MAX_SAFE_INTEGER
   readonly #events: LogEvents<PartitionLog>
-  readonly #files: LogFiles
-  readonly segments: LogSegments
-  readonly #derived: DerivedState
-  readonly #reader: LogReader
-  readonly #writer: LogWriter
-  readonly #flusher: Flusher
-  #swap: SegmentSwap | undefined
+  /** Most of a hundred thousand partitions stay empty: what a log is made of is made at the first use. */
+  #content: LogContent | undefined
   #topicId: Uuid
   #config: LogConfig
   #logStartOffset: number
@@ -73,37 +70,50 @@ export class PartitionLog implements SegmentOwner {
   #failure: StorageError | undefined
   #isClosed = false
 
-  /** Looks at the folder's names only. Throws `StorageError`. */
+  /** Throws `StorageError`. */
   constructor(options: PartitionLogOptions) {
-    const { resources, config } = options
-    this.path = options.path
+    const { logStartOffset, recoveryPoint = 0, names } = options
+    this.directory = options.directory
     this.topic = options.topic
     this.partition = options.partition
     this.#topicId = options.topicId
-    this.resources = resources
-    this.#config = config
+    this.resources = options.resources
+    this.#config = options.config
     this.#events = options.events
-    this.#logStartOffset = options.logStartOffset
-    this.#files = new LogFiles(this, options.logStartOffset)
-    this.segments = this.#files.segments
-    const firstOffset = this.segments.first.baseOffset
-    this.#logStartOffset = Math.max(options.logStartOffset, firstOffset)
-    this.#recoveryPoint = Math.max(options.recoveryPoint ?? firstOffset, firstOffset)
+    this.#logStartOffset = logStartOffset
+    this.#recoveryPoint = logStartOffset
+    this.#nextOffset = logStartOffset
+    const isEmpty = names.every((name) => name === partitionMetadataFileName)
+    if (isEmpty && recoveryPoint <= logStartOffset) return
+    const files = new LogFiles(this, logStartOffset, names)
+    const firstOffset = files.segments.first.baseOffset
+    this.#logStartOffset = Math.max(logStartOffset, firstOffset)
+    this.#recoveryPoint = Math.max(recoveryPoint, firstOffset)
     this.#nextOffset = this.#recoveryPoint
-    this.#reader = new LogReader(this.segments, this)
-    this.#derived = new DerivedState(this, resources.env.disk, this.#files.found)
-    this.#writer = new LogWriter({
-      owner: this,
-      segments: this.segments,
-      derived: this.#derived,
-      written: (nextOffset, bytes) => this.#written(nextOffset, bytes),
-    })
-    this.#flusher = new Flusher(this, resources.env.timers, this.#recoveryPoint)
+    this.#content = this.#contentOf(files)
+  }
+
+  /** Name of its folder. */
+  get folder(): string {
+    return partitionDirectoryName(this.topic, this.partition)
+  }
+
+  get path(): string {
+    return `${this.directory}/${this.folder}`
+  }
+
+  /** Nothing was ever appended, and nobody has looked into the folder since the start. */
+  get isUntouched(): boolean {
+    return this.#content === undefined
+  }
+
+  get segments(): LogSegments {
+    return this.#opened.segments
   }
 
   /** For the cleaner. */
   get swap(): SegmentSwap {
-    return (this.#swap ??= new SegmentSwap(this, this.#files, this.#derived))
+    return this.#opened.swap
   }
 
   /** Zero when the folder came without one. */
@@ -136,7 +146,7 @@ export class PartitionLog implements SegmentOwner {
 
   /** Everything below survives a power cut. */
   get durableOffset(): number {
-    return this.#flusher.durableOffset
+    return this.#content?.flusher.durableOffset ?? this.#nextOffset
   }
 
   /** Recovery would begin here. */
@@ -145,16 +155,16 @@ export class PartitionLog implements SegmentOwner {
   }
 
   get sizeBytes(): number {
-    return this.segments.sizeBytes
+    return this.#content?.segments.sizeBytes ?? 0
   }
 
   get leaderEpochs(): LeaderEpochs {
-    return this.#derived.epochs
+    return this.#opened.derived.epochs
   }
 
   /** Neither closed nor failed. */
   get isUsable(): boolean {
-    return this.#failure === undefined
+    return this.#failure === undefined && !this.#isClosed
   }
 
   /** Something was appended that is not durable yet, or not checkpointed. */
@@ -169,22 +179,16 @@ export class PartitionLog implements SegmentOwner {
 
   /** Exclusive end of what read_committed may see: the earliest transaction that is not decided, or the high watermark. */
   lastStableOffset(highWatermark: number): number {
-    const unstable = this.#derived.producers.firstUnstableOffset(highWatermark)
+    const unstable = this.#content?.derived.producers.firstUnstableOffset(highWatermark)
     return unstable === undefined ? highWatermark : Math.min(unstable, highWatermark)
   }
 
   producersAt(offset: number): ProducerState {
-    return this.#derived.producersAt(offset)
+    return this.#opened.derived.producersAt(offset)
   }
 
   epochOf(offset: number): number | undefined {
-    return this.#derived.epochs.epochFor(offset)
-  }
-
-  epochAt(offset: number): number | undefined {
-    const header = this.#reader.locate(offset)?.header
-    // Compaction may have removed the batch: the next one can be of another epoch.
-    return header !== undefined && header.baseOffset <= offset ? header.leaderEpoch : undefined
+    return this.leaderEpochs.epochFor(offset)
   }
 
   /**
@@ -192,13 +196,11 @@ export class PartitionLog implements SegmentOwner {
    * one batch. When it is refused nothing of it is in the log.
    */
   append(batch: Buffer, options: AppendOptions): AppendResult {
-    if (this.#failure !== undefined) {
-      return this.#writer.refuse(errors.kafkaStorageError, this.#failure.message)
-    }
+    if (this.#failure !== undefined) return this.#refuse(this.#failure)
     try {
-      return this.#writer.append(batch, options)
+      return this.#opened.writer.append(batch, options)
     } catch (error) {
-      return this.#writer.refuse(errors.kafkaStorageError, this.#storageError(error).message)
+      return this.#refuse(this.#storageError(error))
     }
   }
 
@@ -211,7 +213,7 @@ export class PartitionLog implements SegmentOwner {
     const limits = { ...options, offsetMax: Math.min(options.offsetMax, this.#nextOffset) }
     if (offset >= limits.offsetMax) return { ok: true, payload: undefined, nextOffset: offset }
     try {
-      const read = this.#reader.read(offset, limits)
+      const read = this.#opened.reader.read(offset, limits)
       if (read.kind === 'batches')
         return { ok: true, payload: read.payload, nextOffset: read.nextOffset }
       if (read.kind === 'nothing') return { ok: true, payload: undefined, nextOffset: offset }
@@ -228,7 +230,7 @@ export class PartitionLog implements SegmentOwner {
   warmed(offset: number, bytes: number): Promise<void> | undefined {
     if (offset < this.#logStartOffset || offset >= this.#nextOffset) return undefined
     try {
-      return this.#reader.warmed(offset, bytes)?.catch(() => undefined)
+      return this.#opened.reader.warmed(offset, bytes)?.catch(() => undefined)
     } catch (error) {
       this.#storageError(error)
       return undefined
@@ -237,26 +239,26 @@ export class PartitionLog implements SegmentOwner {
 
   /** Those that overlap [offset, upperBound): readers skip their records. */
   abortedTransactions(offset: number, upperBound: number): SkippedTransaction[] {
-    return this.#reader.abortedTransactions(offset, upperBound)
+    return this.#opened.reader.abortedTransactions(offset, upperBound)
   }
 
   /** The first record, not batch, at or after a time. Throws `StorageError`. */
   offsetForTimestamp(timestampMs: number, offsetMax: number): TimestampedOffset | undefined {
-    return firstRecordSince(this.#search(offsetMax), timestampMs)
+    return this.#content?.firstRecordSince(timestampMs, Math.min(offsetMax, this.#nextOffset))
   }
 
   /** The record with the greatest timestamp. Throws `StorageError`. */
   maxTimestamp(offsetMax: number): TimestampedOffset | undefined {
-    return greatestTimestamp(this.#search(offsetMax))
+    return this.#content?.greatestTimestamp(Math.min(offsetMax, this.#nextOffset))
   }
 
   activeProducers(): ActiveProducer[] {
-    return this.#derived.producers.activeProducers()
+    return this.#content?.derived.producers.activeProducers() ?? []
   }
 
   /** Forgets producers that were silent for `expirationMs`. */
   expireProducers(nowMs: number, expirationMs: number): void {
-    this.#derived.loadedProducers?.expire(nowMs, expirationMs)
+    this.#content?.derived.loadedProducers?.expire(nowMs, expirationMs)
   }
 
   /**
@@ -270,20 +272,20 @@ export class PartitionLog implements SegmentOwner {
     const unsyncedCount = this.#nextOffset - this.durableOffset
     const isDue =
       this.resources.flushPolicy === 'ack' || unsyncedCount >= this.#config.flushMessages
-    return isDue ? this.#flusher.wait(offset) : undefined
+    return isDue ? this.#opened.flusher.wait(offset) : undefined
   }
 
   /** Makes everything appended so far durable. */
   async flush(): Promise<void> {
     if (this.#failure !== undefined) throw this.#failure
-    if (this.#nextOffset > this.durableOffset || this.#files.hasUnsynced)
-      await this.#flusher.wait(this.#nextOffset)
+    if (this.#nextOffset > this.durableOffset || this.#content?.files.hasUnsynced === true)
+      await this.#opened.flusher.wait(this.#nextOffset)
   }
 
   /** For the flusher. */
   async sync(): Promise<void> {
     this.#dirtySinceMs = undefined
-    await this.#files.sync()
+    await this.#opened.files.sync()
   }
 
   /** For the flusher and the cleaner: whatever was written may be lost. */
@@ -295,7 +297,7 @@ export class PartitionLog implements SegmentOwner {
   /** The directory is offline: nothing more is appended, whoever waits is told. */
   fail(error: StorageError): void {
     this.#failure ??= error
-    this.#flusher.fail(error)
+    this.#content?.flusher.fail(error)
   }
 
   /**
@@ -303,60 +305,48 @@ export class PartitionLog implements SegmentOwner {
    * Rejects with `StorageError`.
    */
   async checkpoint(): Promise<void> {
-    const { cutCount } = this.swap
+    if (this.#content === undefined) return
+    const { files, derived, swap } = this.#content
+    const { cutCount } = swap
     const offset = this.#nextOffset
-    const captured = this.#derived.captureProducers()
+    const producers = derived.captureProducers()
     this.#bytesSinceCheckpoint = 0
     await this.flush()
     // re-check: awaited
-    if (this.#isClosed || this.#failure !== undefined || cutCount !== this.swap.cutCount) return
-    this.#files.saveIndexes()
-    if (captured !== undefined) this.#derived.writeSnapshot(captured)
-    this.#derived.removeStaleSnapshots((border) => this.#files.isBorder(border))
-    this.#derived.saveEpochs()
+    if (this.#isClosed || this.#failure !== undefined || cutCount !== swap.cutCount) return
+    this.#content.save(producers)
+    derived.removeStaleSnapshots((border) => files.isBorder(border))
     assert(offset <= this.durableOffset, 'I1: a recovery point is durable')
     this.#recoveryPoint = Math.max(this.#recoveryPoint, offset)
   }
 
   /** After an unclean stop. Rejects with `StorageError`: then the log must not be used, and was not changed. */
-  async recover(): Promise<{ readonly scannedBytes: number; readonly cutBytes: number }> {
-    const { env, logger } = this.resources
+  async recover(): Promise<Recovered> {
+    const content = this.#opened
     const recoveryPoint = this.#recoveryPoint
-    const recovered = await recoverSegments({
-      owner: this,
-      segments: this.segments,
-      recoveryPoint,
-      timers: env.timers,
-      logger,
-      removed: (segments) => this.#files.discard(segments),
-    })
+    const recovered = await content.recover(recoveryPoint)
     this.#nextOffset = recovered.nextOffset
     this.#logStartOffset = Math.min(this.#logStartOffset, recovered.nextOffset)
-    this.#derived.discardSnapshotsAbove(recovered.nextOffset)
-    this.#derived.recoverEpochs(recoveryPoint)
-    this.#files.distrustNames()
+    content.recovered(recoveryPoint)
     if (recovered.nextOffset > recoveryPoint || recovered.cutBytes > 0) {
       // What the process wrote before it died may be in memory only.
-      this.#files.markUnsyncedFrom(recoveryPoint)
+      content.files.markUnsyncedFrom(recoveryPoint)
       await this.flush()
-      await unlessDiskFull({ logger, path: this.path }, () => this.checkpoint())
+      await unlessDiskFull({ ...this.resources, path: this.path }, () => this.checkpoint())
     }
     return recovered
   }
 
   /** Whether the files are what a clean stop left behind; if not, `recover` must run. */
   looksClean(): boolean {
-    return this.#files.looksClean(this.#nextOffset)
+    return this.#content?.files.looksClean(this.#nextOffset) ?? true
   }
 
   /** Starts a new segment. Throws `StorageError`. */
   roll(): void {
-    if (this.segments.active.sizeBytes === 0) return
-    this.#files.roll(this.#nextOffset)
-    this.#writer.segmentBegins()
-    const captured = this.#derived.captureProducers()
-    if (captured !== undefined)
-      this.#files.ignoringErrors(() => this.#derived.writeSnapshot(captured))
+    const content = this.#opened
+    if (content.segments.active.sizeBytes === 0) return
+    content.roll(this.#nextOffset)
     this.#bytesSinceCheckpoint = 0
     this.#events.checkpointDue(this)
   }
@@ -365,34 +355,32 @@ export class PartitionLog implements SegmentOwner {
   deleteRecords(offset: number): void {
     assert(offset <= this.#nextOffset, 'the log start stays within the log')
     if (offset <= this.#logStartOffset) return
-    this.#reader.forget()
-    this.#files.doom(this.segments.shift(countBelow(this, offset)))
+    this.#opened.doomFirst(countBelow(this, offset))
     this.#moveLogStart(offset)
   }
 
   /** Deletes the segments that are too old or too many. Throws `StorageError`. */
   enforceRetention(nowMs: number): number {
-    if (this.#failure !== undefined) return 0
+    if (this.#failure !== undefined || this.isUntouched) return 0
     const writtenMax = this.resources.flushPolicy === 'ack' ? this.durableOffset : this.#nextOffset
     const offsetMax = Math.min(writtenMax, this.highWatermark)
     const count = countExpired(this, { nowMs, offsetMax })
     if (count === 0) return 0
     // Even the active one: the log then goes on with an empty segment.
     if (count === this.segments.all.length) this.roll()
-    this.#reader.forget()
-    this.#files.doom(this.segments.shift(count))
+    this.#opened.doomFirst(count)
     this.#moveLogStart(Math.max(this.#logStartOffset, this.segments.first.baseOffset))
     return count
   }
 
   /** Segments that are no longer part of the log are still there as files. */
   get hasDoomed(): boolean {
-    return this.#files.hasDoomed
+    return this.#content?.files.hasDoomed === true
   }
 
   /** Their files go; the log start must have been published. Rejects with `StorageError`. */
-  removeDoomed(): Promise<void> {
-    return this.#files.removeDoomed(this.#config.fileDeleteDelayMs)
+  async removeDoomed(): Promise<void> {
+    await this.#content?.files.removeDoomed(this.#config.fileDeleteDelayMs)
   }
 
   /** Cuts off everything from `offset` on; a batch that holds it goes as a whole. Throws `StorageError`. */
@@ -411,49 +399,65 @@ export class PartitionLog implements SegmentOwner {
   /** Makes everything durable, with its index files, so that the next start need not recover. Rejects with `StorageError`. */
   async close(): Promise<void> {
     assert(!this.#isClosed, 'a log is closed once')
-    if (this.#failure === undefined) {
-      if (this.needsCheckpoint || this.#files.hasUnsynced) await this.checkpoint()
-      this.#files.saveIndexes()
-      const captured = this.#derived.captureProducers()
-      if (captured !== undefined) this.#derived.writeSnapshot(captured)
-      this.#derived.saveEpochs()
+    if (this.#failure === undefined && this.#content !== undefined) {
+      if (this.needsCheckpoint || this.#content.files.hasUnsynced) await this.checkpoint()
+      this.#content.save(this.#content.derived.captureProducers())
     }
     this.release()
-    await this.#flusher.settled()
+    await this.#content?.flusher.settled()
   }
 
   /** The folder goes away, or the process does: closes the files as they are. Payloads that are out stay valid. */
   release(): void {
     if (this.#isClosed) return
     this.#isClosed = true
-    const message = `${this.path} is closed`
-    this.fail(new StorageError(message, { code: 'CLOSED', path: this.path }))
-    this.#files.release()
+    if (this.#content === undefined) return
+    this.fail(closedError(this.path))
+    this.#content.files.release()
+  }
+
+  /** Throws `StorageError`. */
+  get #opened(): LogContent {
+    if (this.#content === undefined) {
+      if (this.#isClosed) throw closedError(this.path)
+      this.#content = this.#contentOf(LogFiles.ofEmpty(this, this.#logStartOffset))
+    }
+    return this.#content
+  }
+
+  #contentOf(files: LogFiles): LogContent {
+    return new LogContent(this, {
+      files,
+      durableOffset: this.#recoveryPoint,
+      written: (nextOffset, bytes) => this.#written(nextOffset, bytes),
+    })
   }
 
   #cut(offset: number, { leavesNothing }: { readonly leavesNothing: boolean }): void {
-    this.swap.settleNow()
+    const { swap, reader, files, derived, flusher } = this.#opened
+    swap.settleNow()
     this.#lowerRecoveryPoint(offset)
-    this.#reader.forget()
-    this.#nextOffset = leavesNothing ? offset : this.#files.truncate(offset)
+    reader.forget()
+    this.#nextOffset = leavesNothing ? offset : files.truncate(offset)
     this.#logStartOffset = leavesNothing ? offset : Math.min(this.#logStartOffset, this.#nextOffset)
     if (leavesNothing) {
-      this.#files.restart(offset)
-      this.#derived.clear(offset)
+      files.restart(offset)
+      derived.clear(offset)
     } else {
       this.#lowerRecoveryPoint(this.#nextOffset)
-      this.#derived.truncate(this.#nextOffset)
+      derived.truncate(this.#nextOffset)
     }
-    this.#flusher.truncate(this.#nextOffset)
+    flusher.truncate(this.#nextOffset)
     this.#markDirty()
     this.#events.logStartMoved(this)
-    this.swap.cutAt(this.#nextOffset)
+    swap.cutAt(this.#nextOffset)
   }
 
   /** Whole batches were written behind the last. */
   #written(nextOffset: number, bytes: number): void {
     this.#nextOffset = nextOffset
-    this.#files.markUnsynced(this.segments.active)
+    const { files, segments } = this.#opened
+    files.markUnsynced(segments.active)
     this.#markDirty()
     this.#bytesSinceCheckpoint += bytes
     if (this.#bytesSinceCheckpoint < checkpointBytes) return
@@ -468,9 +472,10 @@ export class PartitionLog implements SegmentOwner {
   }
 
   #moveLogStart(offset: number): void {
+    const { derived } = this.#opened
     this.#logStartOffset = offset
-    this.#derived.epochs.truncateFromStart(offset)
-    this.#derived.producers.advanceLogStart(offset)
+    derived.epochs.truncateFromStart(offset)
+    derived.producers.advanceLogStart(offset)
     this.#events.logStartMoved(this)
   }
 
@@ -480,13 +485,8 @@ export class PartitionLog implements SegmentOwner {
     this.#recoveryPoint = offset
   }
 
-  #search(offsetMax: number): Parameters<typeof greatestTimestamp>[0] {
-    return {
-      segments: this.segments,
-      reader: this.#reader,
-      logStartOffset: this.#logStartOffset,
-      offsetMax: Math.min(offsetMax, this.#nextOffset),
-    }
+  #refuse({ message }: StorageError): AppendResult {
+    return notAppended(this.#logStartOffset, errors.kafkaStorageError, message)
   }
 
   /** A full disk, or too many open files, pass; a disk that can't write or read (EIO) is given up. */

@@ -18,6 +18,18 @@ export function encodePartitionMetadata(topicId: Uuid): string {
   return `version: 0\ntopic_id: ${uuidToText(topicId)}`
 }
 
+/** Throws `StorageError`. */
+export function writePartitionMetadata(disk: Disk, folder: string, topicId: Uuid): void {
+  const bytes = Buffer.from(encodePartitionMetadata(topicId))
+  const file = disk.open(`${folder}/${partitionMetadataFileName}`, 'write')
+  try {
+    file.write([bytes], 0)
+    file.truncate(bytes.length)
+  } finally {
+    file.close()
+  }
+}
+
 /** Undefined when the file is damaged. */
 export function decodePartitionMetadata(text: string): Uuid | undefined {
   const match = /^version: 0\r?\ntopic_id: (\S+)\r?\n?$/.exec(text)

@@ -87,11 +87,14 @@ export function swapFiles(disk: Disk, path: string, note: SwapNote): string[] {
 }
 
 /**
- * At a start, before anything else is looked at: ends the swaps that a crash has interrupted. Returns the names in
- * the folder. Throws `StorageError`.
+ * At a start, before anything else is looked at: ends the swaps that a crash has interrupted. `names`: what the folder
+ * holds. Returns what it holds then. Throws `StorageError`.
  */
-export function completeSwaps(disk: Disk, path: string): string[] {
-  const names = disk.list(path)
+export function completeSwaps(
+  disk: Disk,
+  path: string,
+  names: readonly string[],
+): readonly string[] {
   const swaps = names.filter(isSwapFileName)
   if (swaps.length === 0) return names
   for (const name of swaps) {

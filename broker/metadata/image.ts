@@ -308,9 +308,23 @@ function copyConfigs(
 
 const noBrokers: readonly number[] = []
 
+/** Partitions with one replica, and there may be a hundred thousand, share the list of it. */
+const lonely = new Map<number, readonly number[]>()
+
+function sharedList(brokers: readonly number[]): readonly number[] {
+  const [only] = brokers
+  if (brokers.length !== 1 || only === undefined) return brokers
+  const shared = lonely.get(only)
+  if (shared !== undefined) return shared
+  lonely.set(only, brokers)
+  return brokers
+}
+
 /** Only the fields of an image: a record may carry more. */
 function partitionFrom(state: PartitionState): PartitionImage {
-  const { index, replicas, isr, leader, leaderEpoch, partitionEpoch } = state
+  const { index, leader, leaderEpoch, partitionEpoch } = state
+  const replicas = sharedList(state.replicas)
+  const isr = sharedList(state.isr)
   const { adding = noBrokers, removing = noBrokers, recovering } = state
   const settled = { index, replicas, isr, leader, leaderEpoch, partitionEpoch }
   if (adding.length === 0 && removing.length === 0 && recovering === undefined) return settled

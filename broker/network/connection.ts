@@ -6,6 +6,7 @@ import { ProtocolError } from '../../protocol/bytes/protocol-error.ts'
 import { Reader } from '../../protocol/bytes/reader.ts'
 import { encodeResponse } from '../../protocol/headers.ts'
 import { decodeRequestHeader, type RequestHeader } from '../../protocol/request-header.ts'
+import type { Outbox } from './outbox.ts'
 import { FrameError, ReceiveBuffer } from './receive-buffer.ts'
 import type { ReceiveMemory } from './receive-memory.ts'
 import { ReplyQueue, type ReplySlot } from './reply-queue.ts'
@@ -31,6 +32,7 @@ export interface ConnectionOptions {
   readonly routes: Routes
   readonly limits: ConnectionLimits
   readonly memory: ReceiveMemory
+  readonly outbox: Outbox
   readonly clock: Clock
   readonly logger: Logger
   /** A bug in our own code was hit; the broker decides what becomes of the process. */
@@ -75,7 +77,7 @@ export class Connection {
     this.#socket = socket
     this.#options = options
     this.#receive = new ReceiveBuffer(options.limits.requestBytesMax, options.memory)
-    this.#replies = new ReplyQueue(socket)
+    this.#replies = new ReplyQueue(socket, options.outbox)
     this.#lastActivityMs = options.clock.monotonicMs()
     socket.onData = (chunk) => this.#onData(chunk)
     socket.onDrain = () => this.#pump()
@@ -163,7 +165,6 @@ export class Connection {
     }
     this.#pumping = false
     if (this.#closed) return
-    this.#replies.flush()
     this.#notePartial()
     this.#setReading()
   }

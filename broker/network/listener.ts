@@ -1,6 +1,7 @@
 import type { Clock, Env, Listener as BoundListener, Socket, Timer } from '../../base/env.ts'
 import type { Logger } from '../../base/logger.ts'
 import { Connection, type ConnectionLimits } from './connection.ts'
+import { Outbox } from './outbox.ts'
 import type { ReceiveMemory } from './receive-memory.ts'
 import type { Routes } from './route.ts'
 
@@ -78,6 +79,7 @@ export class ConnectionRegistry {
 export class Listener {
   readonly #options: ListenerOptions
   readonly #clock: Clock
+  readonly #outbox: Outbox
   #bound: BoundListener | undefined
   #sweeper: Timer | undefined
   /** Clients that came before the broker was ready. */
@@ -86,6 +88,7 @@ export class Listener {
   private constructor(options: ListenerOptions) {
     this.#options = options
     this.#clock = options.env.clock
+    this.#outbox = new Outbox(options.env.timers)
   }
 
   /** Takes the port. Clients may connect from now on, but are served only after `serve`. Rejects with `NetworkError`. */
@@ -173,6 +176,7 @@ export class Listener {
       routes: this.#options.routes,
       limits: this.#options.limits,
       memory: this.#options.memory,
+      outbox: this.#outbox,
       clock: this.#clock,
       logger,
       failed: this.#options.failed,

@@ -1,5 +1,6 @@
 import type { Payload } from '../../base/payload.ts'
 import type { Socket } from '../../base/env.ts'
+import type { Outbox, Sender } from './outbox.ts'
 
 /** The place of one answer. */
 export interface ReplySlot {
@@ -11,15 +12,17 @@ export interface ReplySlot {
  * Answers leave in the order of their requests, whenever they become ready (Kafka's clients take any
  * other order as the end of the connection). All that is ready in one turn goes out as one write.
  */
-export class ReplyQueue {
+export class ReplyQueue implements Sender {
   readonly #socket: Socket
+  readonly #outbox: Outbox
   readonly #slots: ReplySlot[] = []
   #pendingCount = 0
   #scheduled = false
   #closed = false
 
-  constructor(socket: Socket) {
+  constructor(socket: Socket, outbox: Outbox) {
     this.#socket = socket
+    this.#outbox = outbox
   }
 
   /** Requests whose answer is not there yet. */
@@ -44,14 +47,12 @@ export class ReplyQueue {
     this.#pendingCount--
     if (this.#scheduled || this.#slots[0]?.chunks === undefined) return
     this.#scheduled = true
-    queueMicrotask(() => {
-      this.#scheduled = false
-      this.flush()
-    })
+    this.#outbox.add(this)
   }
 
   /** Sends the answers that are ready and in order. */
   flush(): void {
+    this.#scheduled = false
     if (this.#closed) return
     let batch: (Buffer | Payload)[] = []
     while (this.#slots[0]?.chunks !== undefined) {

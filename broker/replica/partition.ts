@@ -3,7 +3,8 @@ import type { Logger } from '../../base/logger.ts'
 import type { Uuid } from '../../base/uuid.ts'
 import { errors, type ErrorInfo } from '../../protocol/errors.ts'
 import type { LogConfig } from '../log/log-config.ts'
-import type { AppendResult, PartitionLog } from '../log/partition-log.ts'
+import type { AppendResult } from '../log/append-result.ts'
+import type { PartitionLog } from '../log/partition-log.ts'
 import type { PartitionImage } from '../metadata/image.ts'
 import { CommitWaiters, type Origin } from './commit-waiters.ts'
 import type { FollowerFetch, FollowerState } from './follower-state.ts'
@@ -65,10 +66,11 @@ export class Partition {
   #leaderEpoch = noEpoch
   #leadership: Leadership | undefined
   #isReplicated = false
-  readonly #waiters = new CommitWaiters()
-  readonly #readers = new Watchers()
-  readonly #copiers = new Watchers()
-  readonly #deleters = new Watchers()
+  /** What most of a hundred thousand idle partitions do without is made when it is used. */
+  #waiters: CommitWaiters | undefined
+  #readers: Watchers | undefined
+  #copiers: Watchers | undefined
+  #deleters: Watchers | undefined
   #followsFlush = false
   #closed = false
 
@@ -166,7 +168,7 @@ export class Partition {
     if (this.#leadership === undefined) return this.#notAppended(errors.notLeaderOrFollower)
     const result = this.log.append(batch, { origin, leaderEpoch: this.#leaderEpoch })
     if (result.ok && !result.duplicate) {
-      this.#copiers.wake()
+      this.#copiers?.wake()
       this.#noteOwnEnd()
     }
     return result
@@ -182,16 +184,16 @@ export class Partition {
   ): Promise<ErrorInfo | undefined> | undefined {
     if (nextOffset <= this.log.highWatermark) return undefined
     if (this.#leadership === undefined) return Promise.resolve(errors.notLeaderOrFollower)
-    return this.#waiters.wait(nextOffset, origin)
+    return (this.#waiters ??= new CommitWaiters()).wait(nextOffset, origin)
   }
 
   /** Whoever got this from `whenCommitted` does not wait any longer. */
   abandon(committed: Promise<ErrorInfo | undefined>): void {
-    this.#waiters.abandon(committed)
+    this.#waiters?.abandon(committed)
   }
 
   get waitingAppendCount(): number {
-    return this.#waiters.count
+    return this.#waiters?.count ?? 0
   }
 
   /**
@@ -199,13 +201,14 @@ export class Partition {
    * written. Returns the way to stop that.
    */
   watch(callback: () => void, what: 'committed' | 'written' = 'committed'): () => void {
-    return (what === 'committed' ? this.#readers : this.#copiers).add(callback)
+    if (what === 'committed') return (this.#readers ??= new Watchers()).add(callback)
+    return (this.#copiers ??= new Watchers()).add(callback)
   }
 
   /** Of what is committed. Followers hear of it at once. Throws `StorageError`. */
   deleteRecords(offset: number): void {
     this.log.deleteRecords(offset)
-    this.#copiers.wake()
+    this.#copiers?.wake()
   }
 
   /** What lies below was deleted wherever it could be asked for; undefined: this broker does not lead. */
@@ -215,7 +218,7 @@ export class Partition {
 
   /** Calls back whenever `lowWatermark` may be another. Returns the way to stop that. */
   watchLowWatermark(callback: () => void): () => void {
-    return this.#deleters.add(callback)
+    return (this.#deleters ??= new Watchers()).add(callback)
   }
 
   /** A follower asks for what comes at `offset`: it has everything below. Its log must agree with ours up to there. */
@@ -225,7 +228,7 @@ export class Partition {
     if (leadership === undefined || follower === undefined) return
     const { endOffset: endBefore, logStartOffset: startBefore } = follower
     if (!follower.fetched(fetch, this.log.nextOffset)) return
-    if (follower.logStartOffset !== startBefore) this.#deleters.wake()
+    if (follower.logStartOffset !== startBefore) this.#deleters?.wake()
     if (leadership.mayJoin(follower, this.log.highWatermark)) {
       this.#propose(leadership, [...leadership.isr, replicaId], follower)
     }
@@ -234,7 +237,7 @@ export class Partition {
 
   /** A follower that was about to join the ISR, and so was waited for, may be fenced by now. */
   brokersChanged(): void {
-    this.#deleters.wake()
+    this.#deleters?.wake()
     if (this.#leadership !== undefined) this.#moveHighWatermark(this.#leadership)
   }
 
@@ -252,7 +255,7 @@ export class Partition {
 
   /** Whoever waits here is told to ask elsewhere: this broker can't know whether it still leads. */
   refuseIfDeposed(): void {
-    if (this.mayBeDeposed) this.#waiters.refuseClients(errors.notLeaderOrFollower)
+    if (this.mayBeDeposed) this.#waiters?.refuseClients(errors.notLeaderOrFollower)
   }
 
   /** The controller's answer to a proposal that is still open. True: ask again. */
@@ -333,7 +336,7 @@ export class Partition {
     this.#closed = true
     this.#leadership = undefined
     this.#host.withdraw(this)
-    this.#waiters.refuse(errors.notLeaderOrFollower)
+    this.#waiters?.refuse(errors.notLeaderOrFollower)
     this.#wakeAll()
   }
 
@@ -378,7 +381,7 @@ export class Partition {
     if (this.#leadership !== undefined) {
       this.#leadership = undefined
       this.#host.withdraw(this)
-      this.#waiters.refuse(errors.notLeaderOrFollower)
+      this.#waiters?.refuse(errors.notLeaderOrFollower)
     }
     if (isNewEpoch && this.#isReplicated) {
       // What this broker led without writing is no part of the log.
@@ -392,15 +395,15 @@ export class Partition {
    * (KIP-279). Without followers the first batch says it early enough, and no file has to be read at the start.
    */
   #assignEpoch(): void {
-    const { leaderEpochs, nextOffset } = this.log
     if (!this.#isReplicated) return
+    const { leaderEpochs, nextOffset } = this.log
     if ((leaderEpochs.latest?.epoch ?? noEpoch) < this.#leaderEpoch)
       leaderEpochs.assign(this.#leaderEpoch, nextOffset)
   }
 
   #isrChanged(leadership: Leadership): void {
     if (this.#isUnderMinIsr(leadership))
-      this.#waiters.refuseClients(errors.notEnoughReplicasAfterAppend)
+      this.#waiters?.refuseClients(errors.notEnoughReplicasAfterAppend)
     this.#moveHighWatermark(leadership)
   }
 
@@ -460,8 +463,8 @@ export class Partition {
     if (offset <= this.log.highWatermark) return
     assert(offset <= this.log.nextOffset, 'I1: the high watermark stays within the log')
     this.log.highWatermark = offset
-    this.#waiters.committed(offset)
-    this.#readers.wake()
+    this.#waiters?.committed(offset)
+    this.#readers?.wake()
   }
 
   #keepHighWatermarkWithin(): void {
@@ -476,7 +479,7 @@ export class Partition {
       { err: error, topic: this.topic, partition: this.index },
       'A log could not be flushed',
     )
-    this.#waiters.refuse(errors.kafkaStorageError)
+    this.#waiters?.refuse(errors.kafkaStorageError)
     this.#wakeAll()
   }
 
@@ -486,8 +489,8 @@ export class Partition {
   }
 
   #wakeAll(): void {
-    this.#readers.wake()
-    this.#copiers.wake()
-    this.#deleters.wake()
+    this.#readers?.wake()
+    this.#copiers?.wake()
+    this.#deleters?.wake()
   }
 }

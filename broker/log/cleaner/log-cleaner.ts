@@ -132,7 +132,7 @@ export class LogCleaner {
     let steps = 0
     for (const log of Array.from(logs())) {
       if (this.#isClosed) return undefined
-      if (!log.config.cleanupPolicy.compact || !this.#isFree(log)) continue
+      if (!log.config.cleanupPolicy.compact || log.isUntouched || !this.#isFree(log)) continue
       const plan = this.#plan(log)
       if (plan !== undefined && (best === undefined || plan.dirtyRatio > best.dirtyRatio))
         best = plan
@@ -270,7 +270,7 @@ export class LogCleaner {
   }
 
   #checkpointsOf(log: PartitionLog): CleanerCheckpoints {
-    const path = directoryOf(log)
+    const path = log.directory
     let checkpoints = this.#checkpoints.get(path)
     if (checkpoints === undefined) {
       checkpoints = new CleanerCheckpoints(this.#options.env.disk, path)
@@ -287,8 +287,8 @@ export class LogCleaner {
 
   /** The logs of the same directory. */
   #neighbours(log: PartitionLog, logs: Iterable<PartitionLog>): PartitionLog[] {
-    const path = directoryOf(log)
-    return [...logs].filter((other) => directoryOf(other) === path)
+    const path = log.directory
+    return [...logs].filter((other) => other.directory === path)
   }
 
   #sleep(ms: number): Promise<void> {
@@ -304,8 +304,4 @@ export class LogCleaner {
       this.#sleepers.add(wake)
     })
   }
-}
-
-function directoryOf(log: PartitionLog): string {
-  return log.path.slice(0, log.path.lastIndexOf('/'))
 }

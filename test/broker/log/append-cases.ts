@@ -1,7 +1,7 @@
 /** Every way in which a client's batch can be wrong, with Kafka's error code for it. */
 import type { LogConfig } from '../../../broker/log/log-config.ts'
 import type { LogDirectories } from '../../../broker/log/log-directories.ts'
-import type { AppendResult } from '../../../broker/log/partition-log.ts'
+import type { AppendResult } from '../../../broker/log/append-result.ts'
 import { computeCrc } from '../../../protocol/records/batch.ts'
 import { controlBatch } from '../../../protocol/records/control.ts'
 import { epochMs } from '../../../base/simulated/simulated-disk.ts'

@@ -2,7 +2,9 @@
 import t from 'tap'
 import type { Socket } from '../../../base/env.ts'
 import { silentLogger } from '../../../base/logger.ts'
+import { createRealEnv } from '../../../base/real/real-env.ts'
 import { Connection, type ConnectionLimits } from '../../../broker/network/connection.ts'
+import { Outbox } from '../../../broker/network/outbox.ts'
 import { ReceiveMemory } from '../../../broker/network/receive-memory.ts'
 import type { Route, Routes } from '../../../broker/network/route.ts'
 import { refuseApiVersionsVersion } from '../../../broker/handlers/api-versions.ts'
@@ -132,6 +134,7 @@ function setUp(): {
     routes,
     limits,
     memory: new ReceiveMemory(10_000_000),
+    outbox: new Outbox(createRealEnv().timers),
     clock: { wallMs: () => clock.ms, monotonicMs: () => clock.ms },
     logger: silentLogger,
     failed: (error) => failures.push(error),
@@ -155,7 +158,9 @@ const versionsRequest = (id: number, name: string): Buffer =>
     clientSoftwareVersion: '1',
   }).finish()
 
-const turn = (): Promise<void> => new Promise((resolve) => setImmediate(resolve))
+/** Of the event loop, and the next: what becomes ready in one leaves behind its events. */
+const turn = (): Promise<void> =>
+  new Promise((resolve) => setImmediate(() => setImmediate(resolve)))
 
 t.test(
   'connection: answers leave in the order of requests, whatever becomes ready first',
@@ -228,6 +233,7 @@ t.test(
     const request = versionsRequest(7, 'x')
     request.writeInt16BE(99, 6)
     socket.onData(request)
+    await turn()
     const frame = Buffer.concat(socket.written).subarray(4)
     const { correlationId, response } = decodeResponse(ApiVersions, 0, frame)
     t.equal(correlationId, 7)

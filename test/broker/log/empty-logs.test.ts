@@ -1,0 +1,152 @@
+// Logs that nothing was ever appended to: a start must neither look into their folders without need nor believe too much.
+import t from 'tap'
+import type { LogDirectories } from '../../../broker/log/log-directories.ts'
+import { errors } from '../../../protocol/errors.ts'
+import { append, dataPath, machine, open, readAll, topicId, type Machine } from './log-support.ts'
+
+const notePath = `${dataPath}/.millrace_empty_logs`
+const firstSegment = '00000000000000000000.log'
+
+async function stop(where: Machine, logs: LogDirectories): Promise<void> {
+  await where.simulation.until(logs.close())
+  where.env.kill()
+  where.env.boot()
+}
+
+/** Three partitions, of which the first holds two records. */
+async function stopped(where: Machine): Promise<void> {
+  const logs = await open(where)
+  logs.brokerEpoch = 7
+  for (const partition of [0, 1, 2]) logs.create('topic', topicId, partition)
+  append(logs.get('topic', 0)!, ['a', 'b'])
+  await stop(where, logs)
+}
+
+/** The data of partition 0 in the folder of partition 1, as an operator would restore it. */
+function restoreByHand({ env: { disk } }: Machine): void {
+  const bytes = disk.readFile(`${dataPath}/topic-0/${firstSegment}`)!
+  const file = disk.open(`${dataPath}/topic-1/${firstSegment}`, 'write')
+  file.write([bytes], 0)
+  file.close()
+}
+
+const values = (logs: LogDirectories, partition: number): string[] =>
+  readAll(logs.get('topic', partition)!).map(({ value }) => value)
+
+t.test('empty logs: a start after a clean stop does not look into their folders', async (t) => {
+  const where = machine()
+  await stopped(where)
+  where.env.disk.fail({ operation: 'list', code: 'EIO', path: 'topic-1' })
+  const logs = await open(where)
+  t.same(
+    [...logs.all()].map(({ partition, topicId: id }) => [partition, id]),
+    [
+      [0, topicId],
+      [1, topicId],
+      [2, topicId],
+    ],
+  )
+  t.equal(logs.get('topic', 2)?.isUntouched, true)
+  t.equal(where.env.disk.stat(notePath), undefined, 'it counts once')
+  t.same(values(logs, 0), ['a', 'b'])
+  t.ok(append(logs.get('topic', 2)!, ['c']).ok)
+  await stop(where, logs)
+  const again = await open(where)
+  t.same(values(again, 2), ['c'])
+})
+
+t.test('empty logs: answer as a log does that was looked into', async (t) => {
+  const where = machine()
+  await stopped(where)
+  const logs = await open(where)
+  const log = logs.get('topic', 1)!
+  const limits = { bytesMax: 100, atLeastOneBatch: true, offsetMax: 10 }
+  t.same([log.logStartOffset, log.nextOffset, log.durableOffset, log.sizeBytes], [0, 0, 0, 0])
+  t.same(log.read(0, limits), { ok: true, payload: undefined, nextOffset: 0 })
+  t.match(log.read(1, limits), { ok: false, error: errors.offsetOutOfRange })
+  t.equal(log.offsetForTimestamp(0, 10), undefined)
+  t.equal(log.maxTimestamp(10), undefined)
+  t.equal(log.lastStableOffset(0), 0)
+  t.same(log.activeProducers(), [])
+  t.equal(log.enforceRetention(1e15), 0)
+  t.equal(log.whenDurable(0), undefined)
+  await where.simulation.until(log.flush())
+  await where.simulation.until(log.checkpoint())
+  t.equal(log.isUntouched, true)
+  t.equal(log.leaderEpochs.latest, undefined)
+  t.equal(log.isUntouched, false)
+})
+
+t.test('empty logs: one that somebody restored since the stop is served', async (t) => {
+  const where = machine()
+  await stopped(where)
+  await where.simulation.run(where.simulation.scheduler.nowMs + 10)
+  restoreByHand(where)
+  const logs = await open(where)
+  t.same(values(logs, 1), ['a', 'b'])
+  t.same(values(logs, 2), [])
+})
+
+t.test(
+  'empty logs: what is put into a folder of a running broker is not overwritten',
+  async (t) => {
+    const where = machine()
+    await stopped(where)
+    const logs = await open(where)
+    restoreByHand(where)
+    const before = where.env.disk.readFile(`${dataPath}/topic-1/${firstSegment}`)
+    t.match(append(logs.get('topic', 1)!, ['c']), {
+      ok: false,
+      error: errors.kafkaStorageError,
+      message: /was empty, and somebody has put segments there: restart the broker/,
+    })
+    t.same(where.env.disk.readFile(`${dataPath}/topic-1/${firstSegment}`), before)
+  },
+)
+
+const distrusted: Readonly<Record<string, (where: Machine) => void>> = {
+  'is damaged': ({ env: { disk } }) => disk.flipBit(notePath, 20),
+  'is of another stop': ({ env: { disk } }) => {
+    const text = disk.readFile(`${dataPath}/.kafka_cleanshutdown`)!.toString()
+    const file = disk.open(`${dataPath}/.kafka_cleanshutdown`, 'write')
+    file.write([Buffer.from(text.replace('7', '8'))], 0)
+    file.close()
+  },
+  'came without the mark of a clean stop': ({ env: { disk } }) =>
+    disk.remove(`${dataPath}/.kafka_cleanshutdown`),
+}
+
+for (const [what, harm] of Object.entries(distrusted)) {
+  t.test(`empty logs: a note that ${what} is not believed`, async (t) => {
+    const where = machine()
+    await stopped(where)
+    harm(where)
+    where.env.disk.fail({ operation: 'list', code: 'EACCES', path: 'topic-1' })
+    const logs = await open(where)
+    t.equal(logs.get('topic', 1), undefined, 'its folder is looked into')
+    t.same(values(logs, 0), ['a', 'b'])
+    t.same(values(logs, 2), [])
+  })
+}
+
+t.test('empty logs: a disk that refuses the note makes no unclean stop', async (t) => {
+  const where = machine()
+  const logs = await open(where)
+  logs.create('topic', topicId, 0)
+  where.env.disk.fail({ operation: 'open', code: 'ENOSPC', path: '.millrace_empty_logs' })
+  await stop(where, logs)
+  t.equal(where.env.disk.stat(notePath), undefined)
+  const again = await open(where)
+  t.equal(again.previousBrokerEpoch, -1)
+  t.equal(again.get('topic', 0)?.nextOffset, 0)
+})
+
+t.test('empty logs: a closed one is not begun', async (t) => {
+  const where = machine()
+  const logs = await open(where)
+  const log = logs.create('topic', topicId, 0)
+  logs.delete('topic', 0)
+  t.equal(log.isUsable, false)
+  t.match(append(log, ['a']), { ok: false, message: /is closed/ })
+  t.equal(where.env.disk.stat(`${dataPath}/topic-0`), undefined)
+})
