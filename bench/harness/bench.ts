@@ -105,11 +105,12 @@ async function measure(
   plan: Plan,
   { folder, flags, signal }: { folder: string; flags: Flags; signal: AbortSignal },
 ): Promise<{ cells: CellResult[]; log: Runner['log'] }> {
-  const { scope, gateTimeoutMs } = flags
+  const { scope, gateTimeoutMs, secondsMax } = flags
   const runner = new Runner({
     folder,
     scope,
     gateTimeoutMs,
+    secondsMax,
     signal,
     print,
     finished: (cell) => print(cellLines(summarizeCell(cell)).join('\n')),

@@ -12,6 +12,8 @@ export interface RunOptions {
   readonly folder: string
   readonly scope: Scope
   readonly gateTimeoutMs: number
+  /** Of the whole run: noisy rounds are made up for as long as the rest of the plan fits. */
+  readonly secondsMax: number | undefined
   /** Aborted at Ctrl-C: the cell under way is given up, what was found stays. */
   readonly signal: AbortSignal
   /** For a terminal. */
@@ -34,6 +36,8 @@ export class Runner {
   readonly #options: RunOptions
   readonly #beganMs = performance.now()
   readonly log: LogLine[] = []
+  /** When the cell under way should be over. */
+  #latestSeconds = Infinity
 
   constructor(options: RunOptions) {
     this.#options = options
@@ -42,6 +46,7 @@ export class Runner {
   async run(plan: Plan): Promise<CellResult[]> {
     const results: CellResult[] = []
     let lineup: { key: string; of: Lineup } | undefined
+    let plannedSeconds = plan.seconds
     const options = { ...this.#options, log: this.#note, record: this.#record }
     try {
       for (const [index, planned] of plan.cells.entries()) {
@@ -56,6 +61,8 @@ export class Runner {
         }
         const title = `${planned.scenario.name}: ${planned.cell.name}`
         this.#options.print(`[${index + 1}/${plan.cells.length}] ${title}`)
+        plannedSeconds -= planned.seconds
+        this.#latestSeconds = (this.#options.secondsMax ?? Infinity) - plannedSeconds
         const result = await this.#runCell(planned, lineup.of)
         results.push(result)
         this.#options.finished(result)
@@ -130,7 +137,10 @@ export class Runner {
     for (let round = 0; counted < most && quiet < planned.rounds; round++) {
       const present = contenders.filter((each) => each.skipped === undefined)
       if (present.length === 0 || this.#options.signal.aborted) return
-      if (counted >= planned.rounds && elapsedSeconds() > planned.seconds * extraTimeFactor) return
+      const isFull =
+        elapsedSeconds() > planned.seconds * extraTimeFactor ||
+        this.#seconds() > this.#latestSeconds
+      if (counted >= planned.rounds && isFull) return
       const isLate = elapsedSeconds() > planned.seconds * overtimeFactor
       if (isLate && counted >= Math.min(roundsMin, planned.rounds)) {
         this.#note(`${planned.cell.name}: over its time, ends after ${counted} rounds`)

@@ -25,7 +25,7 @@ import { boundBy } from './produce.ts'
 
 const recordBytes = 1024
 const partitions = 4
-const toolRecords = 300_000
+const toolRecords = 200_000
 /** Of the SDK: different values, each sent so many times; the first time does not count in its own figure. */
 const ring = 50_000
 const times = 6

@@ -5,7 +5,15 @@ import { DescribeLogDirs } from '../../protocol/messages/describe-log-dirs.ts'
 import { BatchBuilder } from '../../protocol/records/builder.ts'
 import { LatencyHistogram } from '../harness/histogram.ts'
 import type { PeerNode, RunningPeer } from '../harness/peer.ts'
-import type { Cell, OpenCell, Place, Sample, Scenario, Verified } from '../harness/scenario.ts'
+import type {
+  Cell,
+  OpenCell,
+  Place,
+  Sample,
+  Scenario,
+  Scope,
+  Verified,
+} from '../harness/scenario.ts'
 import { send, setTopicConfig } from '../lib/admin.ts'
 import { Bystander } from '../load/bystander.ts'
 import { Checksum } from '../load/checksum.ts'
@@ -28,13 +36,17 @@ const withinMs = 120_000
 /** What remains may be that much greater than what must: less than a batch that should be gone. */
 const slackBytes = batchBytes / 4
 
-const settings = [{ valueBytes: 100 }, { valueBytes: 1024 }] as const
+const settings = [
+  { valueBytes: 100, scopes: ['normal', 'full'] },
+  { valueBytes: 1024, scopes: ['normal'] },
+] as const satisfies readonly { valueBytes: number; scopes: readonly Scope[] }[]
 
 export const compaction: Scenario = {
   name: 'compaction',
   summary:
     'A log in which every key stands twice (128 MiB each time) and a tail of single keys; from the moment that it is to be compacted until the first half is gone, while another client sends 500 single records a second. Cleaners look every 100 ms. All keys are read at the end: each must be there once.',
-  cells: (scope) => (scope === 'full' ? settings.map(cellOf) : []),
+  cells: (scope) =>
+    settings.filter(({ scopes }) => scopes.some((each) => each === scope)).map(cellOf),
 }
 
 function cellOf({ valueBytes }: { readonly valueBytes: number }): Cell {

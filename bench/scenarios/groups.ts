@@ -9,7 +9,7 @@ import { boundBy } from './produce.ts'
 
 const changingGroups = 20
 const committingGroups = 10
-const commitsEach = 3_000
+const commitsEach = 1_500
 const commitsUnderWay = 5
 const batch = { batchBytes: 1024, recordBytes: 512 }
 
@@ -55,7 +55,7 @@ const committing: Cell = {
     { name: 'commits per server core', unit: '1/s', key: 'commitsPerCpuSecond', better: 'more' },
     { name: 'commits', unit: '1/s', key: 'commitsPerSecond', better: 'more' },
   ],
-  expectedSeconds: 3,
+  expectedSeconds: 4,
   roundsMax: 5,
   open: (place) => open(place, 'commit'),
 }

@@ -46,7 +46,7 @@ const usual = {
   depth: 5,
   acks: -1,
   durability: 'os',
-  expectedSeconds: 1.5,
+  expectedSeconds: 2,
   scopes: notQuick,
 } as const
 
@@ -88,7 +88,7 @@ const settings: readonly Setting[] = [
     recordBytes: kibibyte - 80,
     connections: 100,
     depth: 1,
-    sampleBytes: 48 * mebibyte,
+    sampleBytes: 32 * mebibyte,
     wanted: 2,
   },
   {
@@ -96,7 +96,8 @@ const settings: readonly Setting[] = [
     requestBytes: kibibyte,
     recordBytes: kibibyte - 80,
     depth: 32,
-    sampleBytes: 64 * mebibyte,
+    sampleBytes: 32 * mebibyte,
+    expectedSeconds: 4,
   },
   { ...usual, requestBytes: 64 * kibibyte, acks: 0, sampleBytes: 256 * mebibyte },
   {

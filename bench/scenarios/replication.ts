@@ -21,7 +21,7 @@ const mebibyte = 2 ** 20
 const small = { batchBytes: 65_536, recordBytes: 1024 }
 const large = { batchBytes: mebibyte, recordBytes: 1024 }
 const probeBatch = { batchBytes: 1024, recordBytes: 512 }
-const floodBytes = 384 * mebibyte
+const floodBytes = 256 * mebibyte
 const behindBytes = 256 * mebibyte
 const pollMs = 10
 const withinMs = 120_000
@@ -60,7 +60,7 @@ function flooded(scale: number): Cell {
       { name: 'per core of all brokers', unit: 'MB/s', key: 'mbPerCpuSecond', better: 'more' },
       { name: 'memory of all', unit: 'MB', key: 'residentMb', better: 'less' },
     ],
-    expectedSeconds: 6,
+    expectedSeconds: 9,
     openSeconds: 5,
     diskBytes: 3 * 3 * bytes,
     roundsMax: 5,

@@ -37,8 +37,8 @@ const settings: readonly Setting[] = [
   {
     partitions: 10_000,
     topics: 10,
-    expectedSeconds: 15,
-    openSeconds: 20,
+    expectedSeconds: 22,
+    openSeconds: 40,
     readyRatio: 0.05,
     scopes: ['full'],
   },

@@ -11,12 +11,13 @@ interface RunOptions {
   readonly peers: readonly Peer[]
   readonly rounds?: number
   readonly interruption?: AbortController
+  readonly secondsMax?: number
 }
 
 async function run(
   folder: string,
   cells: readonly Cell[],
-  { peers, rounds = 2, interruption = new AbortController() }: RunOptions,
+  { peers, rounds = 2, interruption = new AbortController(), secondsMax }: RunOptions,
 ): Promise<{ results: CellResult[]; text: string }> {
   const scenario = { name: 'some', summary: '', cells: () => cells }
   const wanted = { scope: 'normal', scale: 1, gateSeconds: 1, secondsMax: undefined } as const
@@ -26,6 +27,7 @@ async function run(
     folder,
     scope: 'normal',
     gateTimeoutMs: 0,
+    secondsMax,
     signal: interruption.signal,
     print: (line) => lines.push(line),
     finished: () => undefined,
@@ -173,6 +175,17 @@ t.test('runner: noisy rounds are made up for, but not without end', async (t) =>
   })
   t.equal(results[0]?.samples.length, 6, 'half as many again at most')
   t.equal(results[0]?.samples.filter(({ isNoisy }) => isNoisy).length, 3)
+})
+
+t.test('runner: noisy rounds are not made up for when the whole run is late', async (t) => {
+  const noisy = { ...goodSample(1), interval: intervalWith(1) }
+  const open = () => Promise.resolve({ sample: () => Promise.resolve(noisy) })
+  const { results } = await run(t.testdir(), [cellWith({ open, warmUps: 0 })], {
+    peers: [new FakePeer('self')],
+    rounds: 4,
+    secondsMax: 0,
+  })
+  t.equal(results[0]?.samples.length, 4)
 })
 
 t.test('runner: Ctrl-C kills what runs, keeps what was found and leaves no folder', async (t) => {
