@@ -71,10 +71,10 @@ const settings: readonly Setting[] = [
   {
     ...usual,
     fetchBytes: mebibyte,
-    topicBytes: 1024 * mebibyte,
-    sampleBytes: 1024 * mebibyte,
+    topicBytes: 512 * mebibyte,
+    sampleBytes: 512 * mebibyte,
     isCold: true,
-    expectedSeconds: 9,
+    expectedSeconds: 7,
     roundsMax: 3,
     warmUps: 0,
   },

@@ -24,7 +24,7 @@ interface Setting {
 const settings: readonly Setting[] = [
   {
     partitions: 1_000,
-    expectedSeconds: 21,
+    expectedSeconds: 28,
     roundsMax: 3,
     isForSelf: false,
     scopes: ['normal', 'full'],
@@ -41,9 +41,9 @@ const settings: readonly Setting[] = [
 /** A controller refuses to create more than 10,000 things with one request. */
 const partitionsPerTopic = 1_000
 /** To each of some partitions in turn, and as many to one alone. */
-const appends = 5_000
+const appends = 1_000
 /** A clean stop flushes each of them. */
-const appendedMax = 5_000
+const appendedMax = 1_000
 const batch = { batchBytes: 1024, recordBytes: 256 }
 const depth = 8
 const metadataAsks = 5

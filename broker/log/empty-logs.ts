@@ -1,13 +1,14 @@
 /**
- * The `.millrace_empty_logs` file lies in a log directory from a clean stop until the next start. It names the partitions
- * that hold nothing, with what a start would else have to look for in each of their folders: where there are a hundred
- * thousand, that takes most of its time. Text as in checkpoint-text.ts, one line each:
+ * The `.millrace_empty_logs` file lies in a log directory from a clean stop until the next start. It names partitions in
+ * which nothing was ever written, with what a start would else have to look for in each of their folders: where there are a
+ * hundred thousand, that takes most of its time. Text as in checkpoint-text.ts, one line each:
  *
  *   <broker epoch at the stop>
- *   <folder> <topic id> <when its names changed last, in ms>     once for each of them
+ *   <folder> <topic id> <its modification time when it was found empty, in ms>     once for each of them
  *   <CRC-32C of the lines before>
  *
- * It counts together with the mark of the same clean stop only, and not for a folder that was changed since.
+ * It counts together with the mark of the same clean stop only, and for a folder of the same modification time: every file
+ * that comes or goes changes that.
  */
 import { StorageError, type Disk } from '../../base/env.ts'
 import type { Logger } from '../../base/logger.ts'
@@ -15,6 +16,7 @@ import { publishNow } from '../../base/publish.ts'
 import { uuidFromText, uuidToText, type Uuid } from '../../base/uuid.ts'
 import { crc32c } from '../../protocol/bytes/crc32c.ts'
 import { decodeLines, encodeLines, parseNatural } from './checkpoint-text.ts'
+import { partitionDirectoryName } from './layout.ts'
 import type { PartitionLog } from './partition-log.ts'
 
 const fileName = '.millrace_empty_logs'
@@ -24,32 +26,50 @@ export interface EmptyLog {
   readonly modifiedMs: number
 }
 
-/** By folder; none when the file is missing, damaged, or of another stop. It is removed. Throws `StorageError`. */
+interface Place {
+  readonly disk: Disk
+  readonly logger: Logger
+  readonly directory: string
+}
+
+/**
+ * By folder; none when the file is missing, damaged, or of another stop. It is removed. `cleanEpoch`: undefined unless the
+ * last stop was clean.
+ */
 export function takeEmptyLogs(
-  disk: Disk,
-  directory: string,
-  brokerEpoch: number,
+  { disk, logger, directory }: Place,
+  cleanEpoch: number | undefined,
 ): ReadonlyMap<string, EmptyLog> {
   const path = `${directory}/${fileName}`
-  const bytes = disk.readFile(path)
-  if (bytes === undefined) return new Map()
-  disk.remove(path)
-  return decode(bytes.toString('latin1'), brokerEpoch) ?? new Map()
+  try {
+    const bytes = disk.readFile(path)
+    if (bytes === undefined) return new Map()
+    disk.remove(path)
+    if (cleanEpoch !== undefined) return decode(bytes.toString('latin1'), cleanEpoch) ?? new Map()
+  } catch (err) {
+    if (!(err instanceof StorageError)) throw err
+    logger.warn({ err, path }, 'Which logs are empty could not be read; they are looked into')
+  }
+  return new Map()
 }
 
 /** Call it before the clean mark is set, when the logs are closed. A disk that refuses makes the next start slower. */
 export function leaveEmptyLogs(
-  { disk, logger }: { readonly disk: Disk; readonly logger: Logger },
-  directory: string,
-  { brokerEpoch, logs }: { readonly brokerEpoch: number; readonly logs: Iterable<PartitionLog> },
+  { disk, logger, directory }: Place,
+  brokerEpoch: number,
+  logs: Iterable<PartitionLog>,
 ): void {
   const path = `${directory}/${fileName}`
   try {
     const lines = [String(brokerEpoch)]
     for (const log of logs) {
-      const folder = log.isUntouched ? disk.stat(log.path) : undefined
-      if (folder === undefined) continue
-      lines.push(`${log.folder} ${uuidToText(log.topicId)} ${folder.modifiedMs}`)
+      if (!log.isUntouched || log.logStartOffset > 0) continue
+      const { topic, partition, topicId, folderModifiedMs } = log
+      // Somebody may have put something there meanwhile.
+      if (disk.stat(log.path)?.modifiedMs === folderModifiedMs)
+        lines.push(
+          `${partitionDirectoryName(topic, partition)} ${uuidToText(topicId)} ${folderModifiedMs}`,
+        )
     }
     if (lines.length > 1)
       publishNow(disk, path, Buffer.from(encodeLines([...lines, String(checksumOf(lines))])))

@@ -1,7 +1,7 @@
 /**
  * One of the directories in `log.dirs`: partitions' folders, and Kafka's files that speak of all of them.
  *
- *   .lock  meta.properties  .kafka_cleanshutdown
+ *   .lock  meta.properties  .kafka_cleanshutdown  .millrace_empty_logs
  *   recovery-point-offset-checkpoint  log-start-offset-checkpoint  replication-offset-checkpoint
  *
  * I1: a published recovery point is never above what is on disk of its log.
@@ -20,7 +20,7 @@ import {
 } from './directory-claim.ts'
 import { unlessDiskFull } from './disk-full.ts'
 import { DirectoryCheckpoints } from './directory-checkpoints.ts'
-import { leaveEmptyLogs, takeEmptyLogs, type EmptyLog } from './empty-logs.ts'
+import { leaveEmptyLogs, takeEmptyLogs } from './empty-logs.ts'
 import {
   discardedDirectoryName,
   isDeletedDirectoryName,
@@ -31,6 +31,7 @@ import type { LogConfig } from './log-config.ts'
 import type { LogResources } from './log-resources.ts'
 import { TopicIdReader, writePartitionMetadata } from './partition-metadata.ts'
 import type { LogEvents } from './log-events.ts'
+import type { FoundFolder } from './log-files.ts'
 import { PartitionLog } from './partition-log.ts'
 import { isStrayDirectoryName, removeStrayLater } from './stray-folders.ts'
 
@@ -168,7 +169,8 @@ export class LogDirectory {
     disk.makeDirectory(path)
     writePartitionMetadata(disk, path, topicId)
     if (found !== undefined && idOnDisk === zeroUuid) return this.#adopt(found, topicId, name)
-    const log = this.#newLog({ topic, partition }, { topicId, names })
+    const modifiedMs = disk.stat(path)?.modifiedMs ?? 0
+    const log = this.#newLog({ topic, partition }, { topicId, found: { names, modifiedMs } })
     this.#logs.set(name, log)
     return log
   }
@@ -233,7 +235,8 @@ export class LogDirectory {
         await atOnce([...this.#logs.values()], (log) => log.close())
         this.#checkpoints.publishNow(this.#logs.values())
         const { logger } = this.#options.resources
-        leaveEmptyLogs({ disk, logger }, this.path, { brokerEpoch, logs: this.#logs.values() })
+        const place = { disk, logger, directory: this.path }
+        leaveEmptyLogs(place, brokerEpoch, this.#logs.values())
         leaveCleanMarker(disk, this.path, brokerEpoch)
       }
     } catch (error) {
@@ -255,13 +258,11 @@ export class LogDirectory {
     this.#lock = undefined
   }
 
-  /** `cleanEpoch`: undefined unless the last stop was clean. */
   async #openLogs(cleanEpoch: number | undefined): Promise<void> {
     const { env, logger } = this.#options.resources
     const isClean = cleanEpoch !== undefined
-    const empty = isClean
-      ? takeEmptyLogs(env.disk, this.path, cleanEpoch)
-      : new Map<string, EmptyLog>()
+    const place = { disk: env.disk, logger, directory: this.path }
+    const empty = takeEmptyLogs(place, cleanEpoch)
     let count = 0
     let recovered = 0
     for (const name of env.disk.list(this.path)) {
@@ -271,10 +272,12 @@ export class LogDirectory {
       const partition = parsePartitionDirectoryName(name)
       const stats = partition && env.disk.stat(path)
       if (partition === undefined || stats?.directory !== true) continue
+      const { modifiedMs } = stats
       const known = empty.get(name)
-      if (known?.modifiedMs === stats.modifiedMs)
-        this.#logs.set(name, this.#newLog(partition, { topicId: known.topicId, names: [] }))
-      else if (await this.#openLog(name, partition, isClean)) recovered++
+      if (known?.modifiedMs === modifiedMs) {
+        const { topicId } = known
+        this.#logs.set(name, this.#newLog(partition, { topicId, found: { names: [], modifiedMs } }))
+      } else if (await this.#openLog(name, partition, { isClean, modifiedMs })) recovered++
       if (++count % logsPerTurn === 0)
         await new Promise<void>((resolve) => env.timers.soon(resolve))
     }
@@ -293,7 +296,7 @@ export class LogDirectory {
   async #openLog(
     name: string,
     partition: { readonly topic: string; readonly partition: number },
-    isClean: boolean,
+    { isClean, modifiedMs }: { readonly isClean: boolean; readonly modifiedMs: number },
   ): Promise<boolean> {
     const path = `${this.path}/${name}`
     let log: PartitionLog | undefined
@@ -303,7 +306,7 @@ export class LogDirectory {
         topicId: this.#topicIds.in(path),
         logStartOffset: this.#checkpoints.logStartOf(partition),
         recoveryPoint,
-        names: this.#options.resources.env.disk.list(path),
+        found: { names: this.#options.resources.env.disk.list(path), modifiedMs },
       })
       const isWhole = isClean && recoveryPoint !== undefined && log.looksClean()
       const mustRecover = !isWhole && !log.isUntouched
@@ -328,7 +331,7 @@ export class LogDirectory {
       readonly topicId: Uuid
       readonly logStartOffset?: number
       readonly recoveryPoint?: number | undefined
-      readonly names: readonly string[]
+      readonly found: FoundFolder
     },
   ): PartitionLog {
     if (topic !== this.#lastTopic) this.#lastTopic = topic

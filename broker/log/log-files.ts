@@ -22,6 +22,13 @@ export function closedError(path: string): StorageError {
   return new StorageError(`${path} is closed`, { code: 'CLOSED', path })
 }
 
+/** A partition's folder at the start, or when it was made. */
+export interface FoundFolder {
+  readonly names: readonly string[]
+  /** As of before the names were looked up. */
+  readonly modifiedMs: number
+}
+
 /** Caches beside the segments, as of the start: only what is there need be read. */
 export interface FoundFiles {
   /** Of producer snapshots. */
@@ -81,12 +88,12 @@ export class LogFiles {
     )
   }
 
-  /** Of a folder that held no segment at the start. Throws `StorageError`, also when it does now. */
+  /** Of a folder that held no segment at the start. Throws `StorageError`, also when it does now; nothing is changed then. */
   static ofEmpty(owner: SegmentOwner, logStartOffset: number): LogFiles {
     const { path, resources } = owner
-    const files = new LogFiles(owner, logStartOffset, resources.env.disk.list(path))
-    const { sizeBytes, first } = files.segments
-    if (sizeBytes === 0 && first.baseOffset === logStartOffset) return files
+    const names = resources.env.disk.list(path)
+    if (!names.some((name) => parseSegmentFileName(name)?.kind === 'log'))
+      return new LogFiles(owner, logStartOffset, names)
     const message = `${path} was empty, and somebody has put segments there: restart the broker`
     throw new StorageError(message, { code: 'LOG_DAMAGED', path })
   }

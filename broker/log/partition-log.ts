@@ -17,7 +17,7 @@ import type { LeaderEpochs } from './leader-epochs.ts'
 import type { LogConfig } from './log-config.ts'
 import { LogContent } from './log-content.ts'
 import type { LogEvents } from './log-events.ts'
-import { closedError, LogFiles } from './log-files.ts'
+import { closedError, LogFiles, type FoundFolder } from './log-files.ts'
 import type { ReadLimits, SkippedTransaction } from './log-reader.ts'
 import type { LogResources } from './log-resources.ts'
 import type { LogSegments } from './log-segments.ts'
@@ -42,8 +42,7 @@ export interface PartitionLogOptions {
   readonly logStartOffset: number
   /** Everything below it is on disk. Undefined: nobody knows, every batch must be checked. */
   readonly recoveryPoint: number | undefined
-  /** What the folder holds. */
-  readonly names: readonly string[]
+  readonly found: FoundFolder
 }
 
 /** Beyond this much since the last checkpoint, the next one does not wait for its time. */
@@ -54,6 +53,7 @@ export class PartitionLog implements SegmentOwner {
   readonly topic: string
   readonly partition: number
   readonly resources: LogResources
+  readonly folderModifiedMs: number
   /** Exclusive end of what is committed: no segment beyond is deleted. Whoever leads or follows the partition moves it. */
   highWatermark = Number.MAX_SAFE_INTEGER
   readonly #events: LogEvents<PartitionLog>
@@ -72,20 +72,21 @@ export class PartitionLog implements SegmentOwner {
 
   /** Throws `StorageError`. */
   constructor(options: PartitionLogOptions) {
-    const { logStartOffset, recoveryPoint = 0, names } = options
+    const { logStartOffset, recoveryPoint = 0, found } = options
     this.directory = options.directory
     this.topic = options.topic
     this.partition = options.partition
     this.#topicId = options.topicId
     this.resources = options.resources
+    this.folderModifiedMs = found.modifiedMs
     this.#config = options.config
     this.#events = options.events
     this.#logStartOffset = logStartOffset
     this.#recoveryPoint = logStartOffset
     this.#nextOffset = logStartOffset
-    const isEmpty = names.every((name) => name === partitionMetadataFileName)
+    const isEmpty = found.names.every((name) => name === partitionMetadataFileName)
     if (isEmpty && recoveryPoint <= logStartOffset) return
-    const files = new LogFiles(this, logStartOffset, names)
+    const files = new LogFiles(this, logStartOffset, found.names)
     const firstOffset = files.segments.first.baseOffset
     this.#logStartOffset = Math.max(logStartOffset, firstOffset)
     this.#recoveryPoint = Math.max(recoveryPoint, firstOffset)
@@ -93,16 +94,11 @@ export class PartitionLog implements SegmentOwner {
     this.#content = this.#contentOf(files)
   }
 
-  /** Name of its folder. */
-  get folder(): string {
-    return partitionDirectoryName(this.topic, this.partition)
-  }
-
   get path(): string {
-    return `${this.directory}/${this.folder}`
+    return `${this.directory}/${partitionDirectoryName(this.topic, this.partition)}`
   }
 
-  /** Nothing was ever appended, and nobody has looked into the folder since the start. */
+  /** The folder held no segment, and nobody has needed what a log is made of. */
   get isUntouched(): boolean {
     return this.#content === undefined
   }
@@ -419,6 +415,7 @@ export class PartitionLog implements SegmentOwner {
   /** Throws `StorageError`. */
   get #opened(): LogContent {
     if (this.#content === undefined) {
+      if (this.#failure !== undefined) throw this.#failure
       if (this.#isClosed) throw closedError(this.path)
       this.#content = this.#contentOf(LogFiles.ofEmpty(this, this.#logStartOffset))
     }

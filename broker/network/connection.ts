@@ -6,7 +6,7 @@ import { ProtocolError } from '../../protocol/bytes/protocol-error.ts'
 import { Reader } from '../../protocol/bytes/reader.ts'
 import { encodeResponse } from '../../protocol/headers.ts'
 import { decodeRequestHeader, type RequestHeader } from '../../protocol/request-header.ts'
-import type { Outbox } from './outbox.ts'
+import type { Outbox, Sender } from './outbox.ts'
 import { FrameError, ReceiveBuffer } from './receive-buffer.ts'
 import type { ReceiveMemory } from './receive-memory.ts'
 import { ReplyQueue, type ReplySlot } from './reply-queue.ts'
@@ -40,8 +40,11 @@ export interface ConnectionOptions {
   readonly closed: (connection: Connection) => void
 }
 
+/** So many small answers of one client are sent at once. */
+const filledCountMax = 32
+
 /** One client: frames in, requests handled in their order, answers out in the same order. */
-export class Connection {
+export class Connection implements Sender {
   readonly id: number
   readonly listenerName: string
   readonly remoteAddress: string
@@ -60,6 +63,8 @@ export class Connection {
   #reading = true
   #pumping = false
   #draining = false
+  /** It will be asked to `flush`. */
+  #isInOutbox = false
   /** All answers are handed over; the socket now drops what it reads. */
   #ended = false
   #sawBytes = false
@@ -77,7 +82,7 @@ export class Connection {
     this.#socket = socket
     this.#options = options
     this.#receive = new ReceiveBuffer(options.limits.requestBytesMax, options.memory)
-    this.#replies = new ReplyQueue(socket, options.outbox)
+    this.#replies = new ReplyQueue(socket)
     this.#lastActivityMs = options.clock.monotonicMs()
     socket.onData = (chunk) => this.#onData(chunk)
     socket.onDrain = () => this.#pump()
@@ -102,6 +107,16 @@ export class Connection {
     )
     this.#replies.flush()
     this.#socket.destroy()
+  }
+
+  /** Sends the answers that are ready; the outbox calls it. */
+  flush(): void {
+    this.#isInOutbox = false
+    try {
+      this.#replies.flush()
+    } catch (error) {
+      this.#refuse(error)
+    }
   }
 
   /** Takes no further request; closes as soon as the answers in progress are sent. */
@@ -231,8 +246,6 @@ export class Connection {
     const answer = route.handle(request, origin)
     if (!(answer instanceof Promise)) {
       this.#reply(route, header, slot, answer)
-      // The backlog must be known before the next request; answers that may overlap go out together.
-      if (!route.overlaps) this.#replies.flush()
       return
     }
     if (!route.overlaps) this.#exclusive = true
@@ -242,8 +255,16 @@ export class Connection {
     )
   }
 
+  /** Answers that may overlap are small, and go out together. Else the backlog must be known before the next request. */
   #reply(route: Route, header: RequestHeader, slot: ReplySlot, response: unknown): void {
-    this.#replies.fill(slot, encode(route, header, response))
+    const chunks = encode(route, header, response)
+    this.#replies.fill(slot, chunks)
+    const isSmall = route.overlaps && chunks.length > 0
+    if (!isSmall || this.#replies.filledCount >= filledCountMax) this.#replies.flush()
+    else if (!this.#isInOutbox) {
+      this.#isInOutbox = true
+      this.#options.outbox.add(this)
+    }
   }
 
   #replyLater(route: Route, header: RequestHeader, slot: ReplySlot, response: unknown): void {
@@ -271,6 +292,7 @@ export class Connection {
       refusal.response,
     ).chunks()
     this.#replies.fill(this.#replies.open(), chunks)
+    this.#replies.flush()
   }
 
   /** Bad input closes the connection, as in Kafka. Anything else that is thrown is a bug of ours. */

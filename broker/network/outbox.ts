@@ -1,7 +1,8 @@
 import type { Timers } from '../../base/env.ts'
 
-/** What holds answers that are ready to be sent. */
+/** Who has answers that are ready to be sent. */
 export interface Sender {
+  /** Does not throw. */
   flush(): void
 }
 
@@ -9,7 +10,7 @@ export interface Sender {
 const waitingMax = 32
 
 /**
- * Lets small answers of many connections leave together, behind the events of this turn.
+ * Lets small answers of many connections leave together, behind the I/O events of a turn.
  *
  * A write wakes a client that sleeps, which costs the kernel as much as all the rest of a small request (measured: 22 %
  * of the CPU of a broker with 100 producers). One by one each finds it asleep again; of many at once only the first.
@@ -23,7 +24,7 @@ export class Outbox {
     this.#timers = timers
   }
 
-  /** `sender` is flushed before the next turn of the event loop. */
+  /** `sender` is flushed behind the I/O events of this turn, or of the next one if they are over. */
   add(sender: Sender): void {
     this.#waiting.push(sender)
     if (this.#waiting.length >= waitingMax) this.#flush()

@@ -1,6 +1,5 @@
 import type { Payload } from '../../base/payload.ts'
 import type { Socket } from '../../base/env.ts'
-import type { Outbox, Sender } from './outbox.ts'
 
 /** The place of one answer. */
 export interface ReplySlot {
@@ -10,24 +9,27 @@ export interface ReplySlot {
 
 /**
  * Answers leave in the order of their requests, whenever they become ready (Kafka's clients take any
- * other order as the end of the connection). All that is ready in one turn goes out as one write.
+ * other order as the end of the connection). All that is ready goes out as one write.
  */
-export class ReplyQueue implements Sender {
+export class ReplyQueue {
   readonly #socket: Socket
-  readonly #outbox: Outbox
   readonly #slots: ReplySlot[] = []
   #pendingCount = 0
-  #scheduled = false
+  #filledCount = 0
   #closed = false
 
-  constructor(socket: Socket, outbox: Outbox) {
+  constructor(socket: Socket) {
     this.#socket = socket
-    this.#outbox = outbox
   }
 
   /** Requests whose answer is not there yet. */
   get pendingCount(): number {
     return this.#pendingCount
+  }
+
+  /** Answers that came since the last flush. */
+  get filledCount(): number {
+    return this.#filledCount
   }
 
   open(): ReplySlot {
@@ -37,7 +39,6 @@ export class ReplyQueue implements Sender {
     return slot
   }
 
-  /** Fills a slot; whatever is now in order goes out before this turn of the event loop ends. */
   fill(slot: ReplySlot, chunks: readonly (Buffer | Payload)[]): void {
     if (this.#closed) {
       releaseAll(chunks)
@@ -45,20 +46,21 @@ export class ReplyQueue implements Sender {
     }
     slot.chunks = chunks
     this.#pendingCount--
-    if (this.#scheduled || this.#slots[0]?.chunks === undefined) return
-    this.#scheduled = true
-    this.#outbox.add(this)
+    this.#filledCount++
   }
 
   /** Sends the answers that are ready and in order. */
   flush(): void {
-    this.#scheduled = false
+    this.#filledCount = 0
     if (this.#closed) return
-    let batch: (Buffer | Payload)[] = []
-    while (this.#slots[0]?.chunks !== undefined) {
-      const chunks = this.#slots.shift()?.chunks ?? []
-      batch = batch.length === 0 ? [...chunks] : batch.concat(chunks)
+    const batch: (Buffer | Payload)[] = []
+    let count = 0
+    for (const { chunks } of this.#slots) {
+      if (chunks === undefined) break
+      batch.push(...chunks)
+      count++
     }
+    if (count > 0) this.#slots.splice(0, count)
     if (batch.length > 0) send(this.#socket, batch)
   }
 

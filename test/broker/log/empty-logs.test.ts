@@ -13,6 +13,10 @@ async function stop(where: Machine, logs: LogDirectories): Promise<void> {
   where.env.boot()
 }
 
+/** A file that comes at another time gives its folder another modification time. */
+const pass = ({ simulation }: Machine): Promise<void> =>
+  simulation.run(simulation.scheduler.nowMs + 10)
+
 /** Three partitions, of which the first holds two records. */
 async function stopped(where: Machine): Promise<void> {
   const logs = await open(where)
@@ -80,7 +84,7 @@ t.test('empty logs: answer as a log does that was looked into', async (t) => {
 t.test('empty logs: one that somebody restored since the stop is served', async (t) => {
   const where = machine()
   await stopped(where)
-  await where.simulation.run(where.simulation.scheduler.nowMs + 10)
+  await pass(where)
   restoreByHand(where)
   const logs = await open(where)
   t.same(values(logs, 1), ['a', 'b'])
@@ -93,6 +97,7 @@ t.test(
     const where = machine()
     await stopped(where)
     const logs = await open(where)
+    await pass(where)
     restoreByHand(where)
     const before = where.env.disk.readFile(`${dataPath}/topic-1/${firstSegment}`)
     t.match(append(logs.get('topic', 1)!, ['c']), {
@@ -101,8 +106,43 @@ t.test(
       message: /was empty, and somebody has put segments there: restart the broker/,
     })
     t.same(where.env.disk.readFile(`${dataPath}/topic-1/${firstSegment}`), before)
+    await stop(where, logs)
+    t.same(values(await open(where), 1), ['a', 'b'], 'and is served after a restart')
   },
 )
+
+t.test(
+  'empty logs: what is put into a folder that nobody uses is served after a restart',
+  async (t) => {
+    const where = machine()
+    await stopped(where)
+    const logs = await open(where)
+    await pass(where)
+    restoreByHand(where)
+    await stop(where, logs)
+    t.same(values(await open(where), 1), ['a', 'b'])
+  },
+)
+
+t.test('empty logs: one that begins later keeps its start', async (t) => {
+  const where = machine()
+  const logs = await open(where)
+  logs.brokerEpoch = 7
+  const log = logs.create('topic', topicId, 0)
+  append(log, ['a', 'b'])
+  await where.simulation.until(log.checkpoint())
+  log.deleteRecords(2)
+  await stop(where, logs)
+  const folder = `${dataPath}/topic-0`
+  for (const name of where.env.disk.list(folder))
+    if (name !== 'partition.metadata') where.env.disk.remove(`${folder}/${name}`)
+  for (let start = 1; start <= 3; start++) {
+    const again = await open(where)
+    const { logStartOffset, nextOffset, isUntouched } = again.get('topic', 0)!
+    t.same([logStartOffset, nextOffset, isUntouched], [2, 2, true], `start ${start}`)
+    await stop(where, again)
+  }
+})
 
 const distrusted: Readonly<Record<string, (where: Machine) => void>> = {
   'is damaged': ({ env: { disk } }) => disk.flipBit(notePath, 20),
@@ -124,6 +164,7 @@ for (const [what, harm] of Object.entries(distrusted)) {
     where.env.disk.fail({ operation: 'list', code: 'EACCES', path: 'topic-1' })
     const logs = await open(where)
     t.equal(logs.get('topic', 1), undefined, 'its folder is looked into')
+    t.equal(where.env.disk.stat(notePath), undefined)
     t.same(values(logs, 0), ['a', 'b'])
     t.same(values(logs, 2), [])
   })
@@ -132,13 +173,24 @@ for (const [what, harm] of Object.entries(distrusted)) {
 t.test('empty logs: a disk that refuses the note makes no unclean stop', async (t) => {
   const where = machine()
   const logs = await open(where)
+  logs.brokerEpoch = 7
   logs.create('topic', topicId, 0)
   where.env.disk.fail({ operation: 'open', code: 'ENOSPC', path: '.millrace_empty_logs' })
   await stop(where, logs)
   t.equal(where.env.disk.stat(notePath), undefined)
   const again = await open(where)
-  t.equal(again.previousBrokerEpoch, -1)
+  t.equal(again.previousBrokerEpoch, 7)
   t.equal(again.get('topic', 0)?.nextOffset, 0)
+})
+
+t.test('empty logs: a note that can not be read is as good as none', async (t) => {
+  const where = machine()
+  await stopped(where)
+  where.env.disk.fail({ operation: 'read', code: 'EIO', path: '.millrace_empty_logs' })
+  const logs = await open(where)
+  t.equal(logs.describe()[0]?.error, undefined)
+  t.same([...logs.all()].length, 3)
+  t.same(values(logs, 0), ['a', 'b'])
 })
 
 t.test('empty logs: a closed one is not begun', async (t) => {

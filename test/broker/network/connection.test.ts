@@ -23,12 +23,15 @@ class FakeSocket implements Socket {
   written: Buffer[] = []
   writeCount = 0
   backlogBytes = 0
+  /** The client takes nothing. */
+  isStuck = false
   reading = true
   ended = false
   destroyed = false
   write(buffers: readonly Uint8Array[], done?: () => void): void {
     this.writeCount++
     this.written.push(...buffers.map((each) => Buffer.from(each)))
+    if (this.isStuck) this.backlogBytes += Buffer.concat(buffers).length
     done?.()
   }
   pause(): void {
@@ -108,8 +111,10 @@ function setUp(): {
     versionMin: 0,
     versionMax: 6,
     overlaps: false,
-    handle: (request) =>
-      park(`find ${request.key}`, { errorCode: 0, nodeId: 1, host: 'h', port: 1 }),
+    handle: (request) => {
+      const answer = { errorCode: 0, nodeId: 1, host: 'h', port: 1 }
+      return request.key === 'known' ? Promise.resolve(answer) : park(`find ${request.key}`, answer)
+    },
   }
   const versions: Route<typeof ApiVersions> = {
     api: ApiVersions,
@@ -150,8 +155,8 @@ const overlapping = (id: number): Buffer =>
     transactionalId: null,
     transactionTimeoutMs: id,
   }).finish()
-const exclusive = (id: number): Buffer =>
-  encodeRequest(FindCoordinator, 1, id, 'test', { key: String(id), keyType: 0 }).finish()
+const exclusive = (id: number, key = String(id)): Buffer =>
+  encodeRequest(FindCoordinator, 1, id, 'test', { key, keyType: 0 }).finish()
 const versionsRequest = (id: number, name: string): Buffer =>
   encodeRequest(ApiVersions, 3, id, 'test', {
     clientSoftwareName: name,
@@ -239,6 +244,38 @@ t.test(
     t.equal(correlationId, 7)
     t.equal(response.errorCode, 35)
     t.match(response.apiKeys, [{ apiKey: 18, minVersion: 0, maxVersion: 4 }])
+  },
+)
+
+t.test(
+  'connection: answers that wait for nothing are backlog before the next request',
+  async (t) => {
+    const { socket } = setUp()
+    socket.isStuck = true
+    const requests = Array.from({ length: 200 }, (_, id) => exclusive(id, 'known'))
+    socket.onData(Buffer.concat(requests))
+    await turn()
+    t.ok(socket.backlogBytes > limits.backlogBytesMax)
+    t.ok(socket.backlogBytes < 1.2 * limits.backlogBytesMax)
+    t.equal(socket.reading, false)
+    socket.backlogBytes = 0
+    socket.isStuck = false
+    socket.onDrain()
+    await turn()
+    t.equal(socket.answered.length, 200)
+  },
+)
+
+t.test(
+  'connection: an answer that waits for the end of the turn is not sent after the close',
+  async (t) => {
+    const { socket, waiting } = setUp()
+    socket.onData(overlapping(1))
+    waiting[0]?.answer()
+    await Promise.resolve()
+    socket.destroy()
+    await turn()
+    t.equal(socket.writeCount, 0)
   },
 )
 
