@@ -1,4 +1,4 @@
-// How long a single record takes at a steady rate, well below what the server can take.
+// How long a single record takes at a steady rate.
 import { LatencyHistogram } from '../harness/histogram.ts'
 import type { Terms } from '../harness/peer.ts'
 import type { Cell, Figure, OpenCell, Place, Sample, Scenario, Scope } from '../harness/scenario.ts'
