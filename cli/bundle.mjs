@@ -1,5 +1,5 @@
 // Bundles the command and the SDK, so that they start fast: opening few files beats resolving a hundred.
-// Commands are chunks of their own, so that starting a broker does not load the others.
+import { execFileSync } from 'node:child_process'
 import { chmodSync, copyFileSync, rmSync, writeFileSync } from 'node:fs'
 import { dirname } from 'node:path'
 import { fileURLToPath } from 'node:url'
@@ -21,14 +21,12 @@ const external = [
 const common = {
   absWorkingDir: root,
   bundle: true,
-  splitting: true,
-  chunkNames: '[name]-[hash]',
   platform: 'node',
-  format: 'esm',
   target: 'node20',
   legalComments: 'linked',
   sourcemap: true,
   logLevel: 'warning',
+  external,
 }
 // Chunks are named by content; those of earlier builds would stay.
 for (const folder of ['bin', 'sdk'])
@@ -41,21 +39,31 @@ await build({
     'clean-worker': 'dist/broker/log/cleaner/clean-worker.js',
   },
   outdir: 'dist/bin',
-  outExtension: { '.js': '.mjs' },
-  external,
-  // For what CommonJS packages require.
-  banner: {
-    js: `import { createRequire as requireOf } from 'node:module'; const require = requireOf(import.meta.url);`,
-  },
+  // V8 keeps compiled code of scripts, and Node 20 offers that for CommonJS only; see millrace.cjs.
+  format: 'cjs',
+  outExtension: { '.js': '.cjs' },
+  supported: { 'dynamic-import': false },
+  define: { 'import.meta.url': 'bundleUrl' },
+  banner: { js: `const bundleUrl = require('node:url').pathToFileURL(__filename).href;` },
 })
 // What `import 'millrace'` loads, without the broker; what not every program needs are chunks of their own.
 await build({
   ...common,
   entryPoints: { index: 'dist/client/index.js' },
   outdir: 'dist/sdk',
-  external,
+  format: 'esm',
+  splitting: true,
+  chunkNames: '[name]-[hash]',
 })
 // The package is of ES modules, its command is not: see there.
 writeFileSync(`${root}/dist/bin/package.json`, '{ "type": "commonjs" }\n')
 copyFileSync(`${root}/cli/millrace.cjs`, `${root}/dist/bin/millrace.js`)
 chmodSync(`${root}/dist/bin/millrace.js`, 0o755)
+try {
+  execFileSync(process.execPath, [`${root}/cli/keep-compiled.cjs`], {
+    stdio: 'pipe',
+    timeout: 60_000,
+  })
+} catch (error) {
+  process.stderr.write(`warning: the command will start slower than it could: ${error.message}\n`)
+}

@@ -1,4 +1,4 @@
-// The command's first ES module; `millrace.cjs` loads it.
+// The command's first module; `millrace.cjs` loads it.
 import { CommanderError } from 'commander'
 import { formatReport, reportOf } from './errors.ts'
 import { exitCodes } from './exit-codes.ts'
@@ -25,7 +25,12 @@ async function main(): Promise<number | undefined> {
   }
 }
 
+async function run(): Promise<void> {
+  const exitCode = await main()
+  await Promise.all([flushed(process.stdout), flushed(process.stderr)])
+  if (exitCode !== undefined) process.exit(exitCode)
+}
+
 endQuietlyOnClosedPipe(process.stdout)
-const exitCode = await main()
-await Promise.all([flushed(process.stdout), flushed(process.stderr)])
-if (exitCode !== undefined) process.exit(exitCode)
+// Not awaited here: the bundle is of CommonJS.
+void run()

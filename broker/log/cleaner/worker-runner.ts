@@ -8,9 +8,9 @@ type Thread = WorkerThread<CleanRequest, CleanReply>
 /** A thread that found nothing to do for so long goes, with the memory that it has taken. */
 const idleMs = 10_000
 
-/** In the bundle all modules lie in one folder, and end with .mjs. */
+/** In the bundle it lies beside it, and both end with .cjs. */
 const workerUrl = new URL(
-  import.meta.url.endsWith('.mjs') ? './clean-worker.mjs' : './clean-worker.js',
+  import.meta.url.endsWith('.cjs') ? './clean-worker.cjs' : './clean-worker.js',
   import.meta.url,
 )
 
