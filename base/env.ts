@@ -136,8 +136,6 @@ export interface Listener {
 /** A byte stream. Set the three callbacks before returning to the event loop. */
 export interface Socket {
   readonly remoteAddress: string
-  readonly remotePort: number
-  readonly localPort: number
   /**
    * The chunk belongs to the receiver if the socket was dialled, unless that asked for lent chunks. An accepted one lends it until `onData` returns:
    * a server that got a buffer of its own for every read would spend more time on garbage than on requests.

@@ -36,8 +36,6 @@ interface Queued {
  */
 export class RealSocket implements Socket {
   readonly remoteAddress: string
-  readonly remotePort: number
-  readonly localPort: number
   onData: (chunk: Buffer) => void = ignore
   onDrain: () => void = ignore
   onClose: (error?: Error) => void = ignore
@@ -54,8 +52,6 @@ export class RealSocket implements Socket {
   constructor({ socket, data }: Incoming) {
     this.#socket = socket
     this.remoteAddress = (socket.remoteAddress ?? '').replace(/^::ffff:/, '')
-    this.remotePort = socket.remotePort ?? 0
-    this.localPort = socket.localPort ?? 0
     data((chunk) => {
       if (!this.#ending) this.onData(chunk)
     })

@@ -193,23 +193,22 @@ export class SimulatedNetwork implements Route {
   #connect(
     from: Host,
     to: Host,
-    { port, lendChunks }: DialOptions,
+    { lendChunks }: DialOptions,
   ): [near: SimulatedSocket, far: SimulatedSocket, back: Pipe] {
     const { scheduler } = this
     const random = this.#random
-    const nearPort = this.#nextPort++
     const near = new SimulatedSocket({
       scheduler,
       random,
       owner: from.owner,
-      addresses: { remoteAddress: to.name, remotePort: port, localPort: nearPort },
+      remoteAddress: to.name,
       lends: lendChunks === true,
     })
     const far = new SimulatedSocket({
       scheduler,
       random,
       owner: to.owner,
-      addresses: { remoteAddress: from.name, remotePort: nearPort, localPort: port },
+      remoteAddress: from.name,
       lends: true,
     })
     const forth = new Pipe(this, {

@@ -23,12 +23,6 @@ interface Outgoing {
   sentBytes: number
 }
 
-export interface SocketAddresses {
-  readonly remoteAddress: string
-  readonly remotePort: number
-  readonly localPort: number
-}
-
 /**
  * One end of a simulated TCP connection.
  *
@@ -37,8 +31,6 @@ export interface SocketAddresses {
  */
 export class SimulatedSocket implements Socket {
   readonly remoteAddress: string
-  readonly remotePort: number
-  readonly localPort: number
   onData: (chunk: Buffer) => void = ignore
   onDrain: () => void = ignore
   onClose: (error?: Error) => void = ignore
@@ -65,7 +57,7 @@ export class SimulatedSocket implements Socket {
     scheduler: Scheduler
     random: Prng
     owner: Owner
-    addresses: SocketAddresses
+    remoteAddress: string
     lends: boolean
   }) {
     this.#scheduler = options.scheduler
@@ -73,9 +65,7 @@ export class SimulatedSocket implements Socket {
     this.#owner = options.owner
     this.#life = options.owner.life
     this.#lends = options.lends
-    this.remoteAddress = options.addresses.remoteAddress
-    this.remotePort = options.addresses.remotePort
-    this.localPort = options.addresses.localPort
+    this.remoteAddress = options.remoteAddress
   }
 
   /** `pipe` leads to `peer`. */

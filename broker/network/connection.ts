@@ -8,7 +8,7 @@ import { encodeResponse } from '../../protocol/headers.ts'
 import { decodeRequestHeader, type RequestHeader } from '../../protocol/request-header.ts'
 import type { Outbox, Sender } from './outbox.ts'
 import { FrameError, ReceiveBuffer } from './receive-buffer.ts'
-import type { ReceiveMemory } from './receive-memory.ts'
+import type { MemoryWaiter, ReceiveMemory } from './receive-memory.ts'
 import { ReplyQueue, type ReplySlot } from './reply-queue.ts'
 import type { Route, Routes } from './route.ts'
 
@@ -44,7 +44,7 @@ export interface ConnectionOptions {
 const filledCountMax = 32
 
 /** One client: frames in, requests handled in their order, answers out in the same order. */
-export class Connection implements Sender {
+export class Connection implements Sender, MemoryWaiter {
   readonly id: number
   readonly listenerName: string
   readonly remoteAddress: string
@@ -52,7 +52,8 @@ export class Connection implements Sender {
   readonly #options: ConnectionOptions
   readonly #receive: ReceiveBuffer
   readonly #replies: ReplyQueue
-  readonly #closeCallbacks = new Set<() => void>()
+  /** Few connections have any. */
+  #closeCallbacks: Set<() => void> | undefined
   #closed = false
   /** Nothing more is handled; the socket tells later that it is gone. */
   #closing = false
@@ -94,8 +95,9 @@ export class Connection implements Sender {
   }
 
   onClosed(callback: () => void): () => void {
+    this.#closeCallbacks ??= new Set()
     this.#closeCallbacks.add(callback)
-    return () => this.#closeCallbacks.delete(callback)
+    return () => this.#closeCallbacks?.delete(callback)
   }
 
   close(reason: string): void {
@@ -169,7 +171,7 @@ export class Connection implements Sender {
     this.#pumping = true
     try {
       while (!this.#closing && !this.#closed && !this.#mustWait()) {
-        const frame = this.#receive.next(this.#memoryReady)
+        const frame = this.#receive.next(this)
         if (frame === undefined) break
         // Whatever is behind it has begun only now.
         this.#partialSinceMs = 0
@@ -184,7 +186,8 @@ export class Connection implements Sender {
     this.#setReading()
   }
 
-  readonly #memoryReady = (): void => {
+  /** Memory for the next request is free again; the receive buffer calls it. */
+  memoryReady(): void {
     this.#options.logger.debug({ connection: this.id }, 'Memory for requests is free again')
     this.#pump()
   }
@@ -321,8 +324,8 @@ export class Connection implements Sender {
       this.#options.logger.debug({ connection: this.id, err: error }, 'A connection broke')
     this.#replies.close()
     this.#receive.close()
-    for (const callback of this.#closeCallbacks) callback()
-    this.#closeCallbacks.clear()
+    for (const callback of this.#closeCallbacks ?? []) callback()
+    this.#closeCallbacks = undefined
     this.#options.closed(this)
   }
 }

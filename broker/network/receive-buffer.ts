@@ -1,5 +1,5 @@
 import { assert } from '../../base/assert.ts'
-import type { ReceiveMemory, ReceiveShare } from './receive-memory.ts'
+import type { MemoryWaiter, ReceiveMemory, ReceiveShare } from './receive-memory.ts'
 
 const prefixBytes = 4
 const assemblyBytesMin = 65_536
@@ -20,7 +20,9 @@ export class FrameError extends Error {
  */
 export class ReceiveBuffer {
   readonly #frameBytesMax: number
-  readonly #share: ReceiveShare
+  readonly #memory: ReceiveMemory
+  /** Undefined while every frame came in one chunk, as with most connections. */
+  #share: ReceiveShare | undefined
   readonly #chunks: Buffer[] = []
   /** Bytes of the first chunk that are consumed. */
   #consumed = 0
@@ -39,7 +41,7 @@ export class ReceiveBuffer {
 
   constructor(frameBytesMax: number, memory: ReceiveMemory) {
     this.#frameBytesMax = frameBytesMax
-    this.#share = memory.share()
+    this.#memory = memory
   }
 
   /** Whether a frame has begun and not ended. */
@@ -68,9 +70,9 @@ export class ReceiveBuffer {
 
   /**
    * The next whole frame, without its size; undefined while it is incomplete, or while the memory of
-   * all connections together is used up: then `ready` is called when it is worth trying again.
+   * all connections together is used up: then `waiter` is told when it is worth trying again.
    */
-  next(ready: () => void): Buffer | undefined {
+  next(waiter: MemoryWaiter): Buffer | undefined {
     if (this.#unread) {
       this.#unread = false
       return this.#frame
@@ -88,7 +90,7 @@ export class ReceiveBuffer {
         return this.#finish(frame)
       }
     }
-    if (!this.#gather(ready)) return undefined
+    if (!this.#gather(waiter)) return undefined
     assert(this.#assembly !== undefined, 'a gathered frame has its assembly')
     this.#lent = this.#assembly
     this.#assembly = undefined
@@ -118,11 +120,10 @@ export class ReceiveBuffer {
   close(): void {
     this.#unread = false
     this.#giveBack()
-    if (this.#assembly !== undefined) this.#share.give(this.#assembly)
     this.#assembly = undefined
     this.#chunks.length = 0
     this.#availableBytes = 0
-    this.#share.close()
+    this.#share?.close()
   }
 
   #finish(frame: Buffer): Buffer {
@@ -133,7 +134,7 @@ export class ReceiveBuffer {
 
   #giveBack(): void {
     if (this.#lent === undefined) return
-    this.#share.give(this.#lent)
+    this.#share?.give(this.#lent)
     this.#lent = undefined
   }
 
@@ -168,7 +169,7 @@ export class ReceiveBuffer {
   }
 
   /** Moves the chunks into the assembly; true when the frame is whole. */
-  #gather(ready: () => void): boolean {
+  #gather(waiter: MemoryWaiter): boolean {
     while (this.#assembledBytes < this.#frameBytes) {
       const chunk = this.#chunks[0]
       if (chunk === undefined) return false
@@ -176,7 +177,7 @@ export class ReceiveBuffer {
         this.#frameBytes - this.#assembledBytes,
         chunk.length - this.#consumed,
       )
-      if (!this.#reserve(this.#assembledBytes + wanted, ready)) return false
+      if (!this.#reserve(this.#assembledBytes + wanted, waiter)) return false
       assert(this.#assembly !== undefined, 'reserved memory exists')
       chunk.copy(this.#assembly, this.#assembledBytes, this.#consumed, this.#consumed + wanted)
       this.#assembledBytes += wanted
@@ -186,11 +187,12 @@ export class ReceiveBuffer {
   }
 
   /** Makes room for `bytes`; at most doubles what was really received. */
-  #reserve(bytes: number, ready: () => void): boolean {
+  #reserve(bytes: number, waiter: MemoryWaiter): boolean {
     const old = this.#assembly
     if (old !== undefined && old.length >= bytes) return true
     const wanted = Math.min(this.#frameBytes, Math.max(assemblyBytesMin, 2 * bytes))
-    const grown = this.#share.take(wanted, this.#frameBytes, ready)
+    this.#share ??= this.#memory.share()
+    const grown = this.#share.take(wanted, this.#frameBytes, waiter)
     this.#starved = grown === undefined
     if (grown === undefined) return false
     if (old !== undefined) {

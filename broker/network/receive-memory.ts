@@ -3,13 +3,19 @@ const keptCount = 8
 const keptBytesMin = 262_144
 const keptBytesMax = 2_097_152
 
+/** Who waits for memory. */
+export interface MemoryWaiter {
+  /** Some came back. */
+  memoryReady(): void
+}
+
 /** One connection's part of the memory for incomplete frames. */
 export interface ReceiveShare {
   /**
    * A buffer of at least `bytes`; one that already exists may be as long as `frameBytes`.
-   * Undefined while all of the memory is in use: `ready` is called when some came back.
+   * Undefined while all of the memory is in use: `waiter` is told when some came back.
    */
-  take(bytes: number, frameBytes: number, ready: () => void): Buffer | undefined
+  take(bytes: number, frameBytes: number, waiter: MemoryWaiter): Buffer | undefined
   give(buffer: Buffer): void
   close(): void
 }
@@ -24,7 +30,7 @@ export class ReceiveMemory {
   readonly #kept: Buffer[] = []
   /** Shares that hold memory, the oldest first. */
   readonly #holders = new Set<ReceiveShare>()
-  #waiting = new Set<() => void>()
+  #waiting = new Set<MemoryWaiter>()
 
   constructor(bytesMax: number) {
     this.#bytesMax = bytesMax
@@ -37,10 +43,10 @@ export class ReceiveMemory {
   share(): ReceiveShare {
     const held = new Set<Buffer>()
     const share: ReceiveShare = {
-      take: (bytes, frameBytes, ready) => {
+      take: (bytes, frameBytes, waiter) => {
         const oldest = this.#holders.values().next().value
         if (this.#usedBytes + bytes > this.#bytesMax && oldest !== undefined && oldest !== share) {
-          this.#waiting.add(ready)
+          this.#waiting.add(waiter)
           return undefined
         }
         const buffer = this.#takeKept(frameBytes) ?? Buffer.allocUnsafeSlow(roundUp(bytes))
@@ -75,7 +81,7 @@ export class ReceiveMemory {
     if (this.#waiting.size === 0) return
     const waiting = this.#waiting
     this.#waiting = new Set()
-    for (const ready of waiting) ready()
+    for (const waiter of waiting) waiter.memoryReady()
   }
 }
 

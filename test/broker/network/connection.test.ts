@@ -15,8 +15,6 @@ import { InitProducerId } from '../../../protocol/messages/init-producer-id.ts'
 
 class FakeSocket implements Socket {
   readonly remoteAddress = '127.0.0.1'
-  readonly remotePort = 1
-  readonly localPort = 2
   onData: (chunk: Buffer) => void = () => undefined
   onDrain: () => void = () => undefined
   onClose: (error?: Error) => void = () => undefined
