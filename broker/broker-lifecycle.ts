@@ -68,6 +68,8 @@ export class BrokerLifecycle {
   readonly #unfenced = deferred<void>()
   #left: Deferred<void> | undefined
   #leaveDeadlineMs = Infinity
+  /** From then on the controller's silence counts against waiting any longer. */
+  #leaveFromMs = -Infinity
 
   constructor(options: LifecycleOptions) {
     this.#options = options
@@ -157,7 +159,7 @@ export class BrokerLifecycle {
     this.#state = 'leaving'
     const nowMs = this.#clock.monotonicMs()
     this.#leaveDeadlineMs = nowMs + leaveMsMax
-    this.#confirmedMs = Math.max(this.#confirmedMs, nowMs - leaveWithoutControllerMsMax / 2)
+    this.#leaveFromMs = nowMs - leaveWithoutControllerMsMax / 2
     this.#left = deferred<void>()
     this.#beatNow()
     return this.#left.promise
@@ -274,7 +276,8 @@ export class BrokerLifecycle {
       this.#options.logger.warn({}, 'Stopping although partitions have found no other leader')
       return true
     }
-    if (nowMs - this.#confirmedMs < leaveWithoutControllerMsMax) return false
+    const heardMs = Math.max(this.#confirmedMs, this.#leaveFromMs)
+    if (nowMs - heardMs < leaveWithoutControllerMsMax) return false
     this.#options.logger.warn({}, 'Stopping without a controller that could elect other leaders')
     return true
   }

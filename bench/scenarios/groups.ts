@@ -9,7 +9,7 @@ import { boundBy } from './produce.ts'
 
 const changingGroups = 20
 const committingGroups = 10
-const commitsEach = 1_000
+const commitsEach = 500
 const commitsUnderWay = 5
 const batch = { batchBytes: 1024, recordBytes: 512 }
 

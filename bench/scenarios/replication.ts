@@ -21,15 +21,15 @@ const mebibyte = 2 ** 20
 const small = { batchBytes: 65_536, recordBytes: 1024 }
 const large = { batchBytes: mebibyte, recordBytes: 1024 }
 const probeBatch = { batchBytes: 1024, recordBytes: 512 }
-const floodBytes = 256 * mebibyte
-const behindBytes = 256 * mebibyte
+const floodBytes = 192 * mebibyte
+const behindBytes = 128 * mebibyte
 const pollMs = 10
 const withinMs = 120_000
 
 export const replication: Scenario = {
   name: 'replication',
   summary:
-    'Three brokers and a controller, four processes; replication factor 3, acks=all, 64 KiB batches to three partitions with a leader each. Then kill -9 of a leader under single requests: the time to the first acknowledgement by another; and its return, 256 MiB behind. Everything acknowledged is read back.',
+    'Three brokers and a controller, four processes; replication factor 3, acks=all, 64 KiB batches to three partitions with a leader each. Then kill -9 of a leader under single requests: the time to the first acknowledgement by another; and its return, 128 MiB behind. Everything acknowledged is read back.',
   cells: (scope, scale) =>
     scope === 'quick' ? [] : [flooded(scale), ...(scope === 'full' ? [failedOver()] : [])],
 }
@@ -112,7 +112,7 @@ function failedOver(): Cell {
   const less: Pick<Figure, 'better'> = { better: 'less' }
   return {
     ...common,
-    name: 'kill -9 of a leader and its return 256 MiB behind',
+    name: 'kill -9 of a leader and its return 128 MiB behind',
     terms: { brokers: 3, durability: 'os' },
     figures: [
       { name: 'to the first acknowledgement by another', unit: 'ms', key: 'failoverMs', ...less },

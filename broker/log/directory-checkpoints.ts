@@ -26,6 +26,8 @@ export class DirectoryCheckpoints {
   #logStarts: Offsets = new Map()
   /** As of the last publication; the running partitions know better. */
   #highWatermarks: readonly PartitionOffset[] = []
+  /** Of folders that can't be served: what the files say of them stays, so that the next start finds them damaged too. */
+  readonly #kept = new Map<string, TopicPartition>()
   #lastText = new Map<string, string>()
   /** Publications follow one another: each replaces the same temporary file. */
   #publishing: Promise<void> = Promise.resolve()
@@ -50,9 +52,19 @@ export class DirectoryCheckpoints {
     return this.#logStarts.get(partitionDirectoryName(topic, partition)) ?? 0
   }
 
+  /** Its folder can't be served. */
+  keep({ topic, partition }: TopicPartition): void {
+    this.#kept.set(partitionDirectoryName(topic, partition), { topic, partition })
+  }
+
+  /** The folder goes away. */
+  letGo(name: string): void {
+    this.#kept.delete(name)
+  }
+
   /** What the file says, by name of folder; for the start, when every partition asks once. */
   highWatermarks(): ReadonlyMap<string, number> {
-    return new Map(this.#highWatermarks.map((entry) => [nameOf(entry), entry.offset]))
+    return byName(this.#highWatermarks)
   }
 
   async publishHighWatermarks(logs: readonly PartitionLog[]): Promise<void> {
@@ -69,6 +81,7 @@ export class DirectoryCheckpoints {
   /** Before a partition of that name is made: the files must not speak of an earlier one. */
   forget(topic: string, partition: number, logs: Iterable<PartitionLog>): void {
     const name = partitionDirectoryName(topic, partition)
+    this.#kept.delete(name)
     const highWatermarks = this.#highWatermarks.filter((entry) => nameOf(entry) !== name)
     if (highWatermarks.length < this.#highWatermarks.length) {
       this.#highWatermarks = highWatermarks
@@ -110,23 +123,37 @@ export class DirectoryCheckpoints {
   ): string {
     const pointOf = (log: PartitionLog): number =>
       log === lowered?.log ? lowered.offset : log.recoveryPoint
-    this.#recoveryPoints = new Map(logs.map((log) => [nameOf(log), pointOf(log)]))
-    return encode(logs, pointOf)
+    const entries = [
+      ...logs.map((log) => entryOf(log, pointOf(log))),
+      ...this.#keptIn(this.#recoveryPoints),
+    ]
+    this.#recoveryPoints = byName(entries)
+    return encodeOffsetCheckpoint(entries)
   }
 
   /** Even where a log begins with its first segment: files of earlier ones may still be there. */
   #encodeLogStarts(logs: readonly PartitionLog[]): string {
     const moved = logs.filter((log) => log.logStartOffset > 0)
-    this.#logStarts = new Map(moved.map((log) => [nameOf(log), log.logStartOffset]))
-    return encode(moved, (log) => log.logStartOffset)
+    const entries = [
+      ...moved.map((log) => entryOf(log, log.logStartOffset)),
+      ...this.#keptIn(this.#logStarts),
+    ]
+    this.#logStarts = byName(entries)
+    return encodeOffsetCheckpoint(entries)
+  }
+
+  #keptIn(offsets: Offsets): PartitionOffset[] {
+    return [...this.#kept].flatMap(([name, partition]) => {
+      const offset = offsets.get(name)
+      return offset === undefined ? [] : [entryOf(partition, offset)]
+    })
   }
 
   /** Nobody replicated has ever been here: then no file is needed. */
   #encodeHighWatermarks(logs: readonly PartitionLog[]): string | undefined {
     if (logs.length === 0 && this.#highWatermarks.length === 0) return undefined
-    this.#highWatermarks = logs.map(({ topic, partition, highWatermark }) => {
-      return { topic, partition, offset: highWatermark }
-    })
+    const kept = this.#highWatermarks.filter((entry) => this.#kept.has(nameOf(entry)))
+    this.#highWatermarks = [...logs.map((log) => entryOf(log, log.highWatermark)), ...kept]
     return encodeOffsetCheckpoint(this.#highWatermarks)
   }
 
@@ -148,7 +175,7 @@ export class DirectoryCheckpoints {
   }
 
   #read(fileName: string): Offsets {
-    return new Map(this.#readEntries(fileName).map((entry) => [nameOf(entry), entry.offset]))
+    return byName(this.#readEntries(fileName))
   }
 
   #readEntries(fileName: string): readonly PartitionOffset[] {
@@ -161,9 +188,10 @@ function nameOf({ topic, partition }: TopicPartition): string {
   return partitionDirectoryName(topic, partition)
 }
 
-function encode(logs: readonly PartitionLog[], offsetOf: (log: PartitionLog) => number): string {
-  const entries = logs.map((log) => {
-    return { topic: log.topic, partition: log.partition, offset: offsetOf(log) }
-  })
-  return encodeOffsetCheckpoint(entries)
+function entryOf({ topic, partition }: TopicPartition, offset: number): PartitionOffset {
+  return { topic, partition, offset }
+}
+
+function byName(entries: readonly PartitionOffset[]): Offsets {
+  return new Map(entries.map((entry) => [nameOf(entry), entry.offset]))
 }

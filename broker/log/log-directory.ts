@@ -176,9 +176,8 @@ export class LogDirectory {
   }
 
   delete(topic: string, partition: number): void {
+    if (!this.has(topic, partition)) return
     const name = partitionDirectoryName(topic, partition)
-    const log = this.#logs.get(name)
-    if (log === undefined && !this.#damaged.has(name)) return
     const { env, logger } = this.#options.resources
     this.#drop(name)
     const discarded = `${this.path}/${discardedDirectoryName(topic, partition, { uuid: randomUuid(env.random), suffix: 'delete' })}`
@@ -281,12 +280,11 @@ export class LogDirectory {
       if (++count % logsPerTurn === 0)
         await new Promise<void>((resolve) => env.timers.soon(resolve))
     }
-    if (recovered > 0)
-      logger.info(
-        { path: this.path, partitions: recovered },
-        'Logs were recovered after an unclean stop',
-      )
     if (recovered === 0) return
+    logger.info(
+      { path: this.path, partitions: recovered },
+      'Logs were recovered after an unclean stop',
+    )
     await unlessDiskFull({ logger, path: this.path }, () =>
       this.#checkpoints.publishNow(this.#logs.values()),
     )
@@ -320,6 +318,7 @@ export class LogDirectory {
       if (this.#error !== undefined) throw this.#error
       // This partition only: the others go on.
       this.#damaged.set(name, error)
+      this.#checkpoints.keep(partition)
       this.#options.resources.logger.error({ err: error, path }, 'A partition is offline')
       return false
     }
@@ -455,6 +454,7 @@ export class LogDirectory {
     const log = this.#logs.get(name)
     this.#logs.delete(name)
     this.#damaged.delete(name)
+    this.#checkpoints.letGo(name)
     if (log === undefined) return
     this.#dirty.delete(log)
     this.#due.delete(log)

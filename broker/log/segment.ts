@@ -349,6 +349,8 @@ export class Segment implements SegmentPaths {
         const got = this.file.get().read(chunk, 0, count, at)
         copy.write([chunk.subarray(0, got)], at)
       }
+      // What it replaces is on the disk: a power cut must not find the new name without its bytes.
+      copy.syncNow()
     } finally {
       copy.close()
     }

@@ -31,6 +31,8 @@ export interface AssignmentOptions {
   readonly commits: () => Commits
   readonly reader: () => Stream | undefined
   readonly serdesOf: (topic: string) => RecordSerdes
+  /** Whether a topic is read: what was assigned may answer an older subscription. */
+  readonly isWanted: (topic: string) => boolean
   readonly failed: (error: Error) => void
 }
 
@@ -62,7 +64,10 @@ export class Assignment implements MembershipListener {
       return engine.add(place, this.#options.serdesOf(place.topic), { kind: 'committed' })
     })
     // Nothing is delivered before the application knows, and may have sought.
-    for (const partition of partitions) partition.held = true
+    for (const partition of partitions) {
+      partition.held = true
+      engine.want(partition, this.#options.isWanted(partition.topic))
+    }
     await this.#call('assigned', places)
     for (const partition of partitions) engine.release(partition)
     this.#options.report({ type: 'assigned', partitions: places })

@@ -29,6 +29,10 @@ export interface Segment {
   readonly leaderEpoch: number
 }
 
+interface SizedSegment extends Segment {
+  readonly sizeBytes: number
+}
+
 /** Batches that are ready to be read, and where the log goes on behind them. */
 export interface Prepared {
   readonly segments: readonly Segment[]
@@ -106,7 +110,14 @@ export class Chunk {
         if (this.#offset > firstOffset) break
         throw this.#corrupt(damage)
       }
-      const segment = this.#segmentOf(header, batch, firstOffset)
+      let segment: SizedSegment | undefined
+      try {
+        segment = this.#segmentOf(header, batch, firstOffset)
+      } catch (error) {
+        // Those before it are good; the next call begins with it.
+        if (this.#offset > firstOffset) break
+        throw error
+      }
       leaderEpoch = header.leaderEpoch
       this.#at += header.sizeBytes
       this.#offset = Math.max(this.#offset, nextOffsetOf(header))
@@ -131,18 +142,14 @@ export class Chunk {
   }
 
   /** Undefined when there is nothing in it for a reader from `firstOffset` on. */
-  #segmentOf(
-    header: BatchHeader,
-    batch: Buffer,
-    firstOffset: number,
-  ): (Segment & { readonly sizeBytes: number }) | undefined {
+  #segmentOf(header: BatchHeader, batch: Buffer, firstOffset: number): SizedSegment | undefined {
     if (this.#aborted?.hides(header, batch) === true || isControl(header.attributes))
       return undefined
     if (header.recordCount <= 0 || nextOffsetOf(header) <= firstOffset) return undefined
     return this.#segment(header, batch)
   }
 
-  #segment(header: BatchHeader, batch: Buffer): Segment & { readonly sizeBytes: number } {
+  #segment(header: BatchHeader, batch: Buffer): SizedSegment {
     const { leaderEpoch } = header
     if (compressionOf(header.attributes) === 'none') {
       const reader = (): RecordReader =>

@@ -94,6 +94,7 @@ export class Consumer implements AsyncDisposable {
       commits: () => this.#commits,
       reader: () => this.#reader,
       serdesOf: (topic) => this.#topics?.serdesOf(topic) ?? {},
+      isWanted: (topic) => this.#topics?.has(topic) !== false,
       failed: (error) => {
         this.#failure = error
         this.#engine.failAll(error)
@@ -349,8 +350,10 @@ export class Consumer implements AsyncDisposable {
     const before = this.#topics
     this.#reader = reader
     this.#topics = topics
-    for (const partition of this.#engine.partitions())
+    for (const partition of this.#engine.partitions()) {
       partition.serdes = topics.serdesOf(partition.topic)
+      this.#engine.want(partition, this.#manual.active || topics.has(partition.topic))
+    }
     if (this.#manual.active || topics.sameAs(before?.subscription)) return
     this.#membership?.subscribe(topics.subscription)
     this.#missingTopics.watch(topics.subscription)

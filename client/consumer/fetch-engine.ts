@@ -145,6 +145,15 @@ export class FetchEngine implements FetchHost, PositionsHost {
     }
   }
 
+  /** Whether its topic is among those that are read: one that is not waits for the group to take it away. */
+  want(partition: Partition, isWanted: boolean): void {
+    if (partition.unwanted === !isWanted) return
+    partition.unwanted = !isWanted
+    if (!isWanted) return
+    this.#enqueue(partition)
+    this.#pump()
+  }
+
   /** Puts the rest of a delivery back, to be taken first. */
   putBack({ partition, prepared, version }: Delivery, firstOffset: number): void {
     if (partition.removed || partition.version !== version) return
@@ -254,8 +263,11 @@ export class FetchEngine implements FetchHost, PositionsHost {
       committedOnly && answer.lastStableOffset >= 0 ? answer.lastStableOffset : answer.highWatermark
     if (answer.preferredReadReplica >= 0 && answer.preferredReadReplica !== broker) {
       partition.preferredReplica = answer.preferredReadReplica
-      partition.preferredUntilMs = this.env.clock.monotonicMs() + this.settings.metadataMaxAgeMs
-      this.#ensureFetchers()
+      const { metadataMaxAgeMs } = this.settings
+      partition.preferredUntilMs = this.env.clock.monotonicMs() + metadataMaxAgeMs
+      this.#pump()
+      // Then it is the leader's turn again, whose fetcher has to hear of it.
+      this.env.timers.after(metadataMaxAgeMs, () => this.#pump())
     }
     if (answer.records === null || answer.records.length === 0) return
     const aborted = committedOnly ? (answer.abortedTransactions ?? []) : null
@@ -274,7 +286,10 @@ export class FetchEngine implements FetchHost, PositionsHost {
       const fromFollower = partition.preferredReplica === broker
       partition.preferredReplica = -1
       // A follower may be behind or ahead of its leader: that one decides.
-      if (fromFollower) return
+      if (fromFollower) {
+        this.#pump()
+        return
+      }
       const { topic, partition: index, fetchOffset: offset } = partition
       this.#resetBehindQueue(
         partition,
@@ -297,7 +312,7 @@ export class FetchEngine implements FetchHost, PositionsHost {
     ) {
       this.cluster.learnLeader(partition.topic, partition.partition, leader, endpoints)
       learnLeader(partition, leader.leaderId, leader.leaderEpoch)
-      this.#ensureFetchers()
+      this.#pump()
       this.#positions.kick()
       return
     }
@@ -390,11 +405,12 @@ export class FetchEngine implements FetchHost, PositionsHost {
   }
 }
 
-function isDeliverable({ removed, paused, held, revoking }: Partition): boolean {
-  return !removed && !paused && !held && !revoking
+function isDeliverable({ removed, paused, held, revoking, unwanted }: Partition): boolean {
+  return !removed && !paused && !held && !revoking && !unwanted
 }
 
 function isFetchable(partition: Partition, nowMs: number): boolean {
-  if (partition.removed || partition.paused || partition.revoking) return false
+  if (partition.removed || partition.paused || partition.revoking || partition.unwanted)
+    return false
   return partition.positioned && !partition.validating && nowMs >= partition.notBeforeMs
 }

@@ -57,6 +57,8 @@ export class Partition implements RecordSource {
   held = false
   /** On its way to somebody else: nothing is delivered any more. */
   revoking = false
+  /** Of a topic that is not read any more: nothing is delivered, so that nothing of it counts as done. */
+  unwanted = false
   /** Not this consumer's any more. */
   removed = false
   /** Set by pause, seek, revocation and close: who is in the midst of a batch looks up before the next record. */

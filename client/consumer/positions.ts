@@ -1,6 +1,7 @@
 import type { Deferred } from '../../base/deferred.ts'
 import { deferred } from '../../base/deferred.ts'
 import type { ClientEnv, Timer } from '../../base/env.ts'
+import { zeroUuid } from '../../base/uuid.ts'
 import type { Cluster } from '../cluster.ts'
 import { KafkaError, refusal } from '../errors.ts'
 import { noPosition, outOfRange, truncated } from './failures.ts'
@@ -160,6 +161,7 @@ export class Positions {
         partition.leader = -1
         continue
       }
+      if (partition.topicId !== zeroUuid && partition.topicId !== topic.id) beginAnew(partition)
       partition.topicId = topic.id
       learnLeader(partition, found.leader, found.leaderEpoch)
     }
@@ -321,6 +323,13 @@ function isFinal({ code }: KafkaError): boolean {
 function needsWork(partition: Partition): boolean {
   if (partition.removed || partition.failure !== undefined) return false
   return partition.leader < 0 || partition.search !== undefined || partition.validating
+}
+
+/** Another topic of the same name: its epochs count from the start, and it may not hold what was read. */
+function beginAnew(partition: Partition): void {
+  partition.leaderEpoch = -1
+  partition.preferredReplica = -1
+  if (partition.fetchEpoch >= 0 && partition.positioned) partition.validating = true
 }
 
 /** Takes a leader that is not older than the one known. */

@@ -47,6 +47,11 @@ export class Topics {
     return this.#serdes.get(topic) ?? this.#others
   }
 
+  /** Whether a topic that the group assigned is among them; a pattern is the broker's to match. */
+  has(topic: string): boolean {
+    return this.subscription.kind === 'pattern' || this.#serdes.has(topic)
+  }
+
   /** Whether the group would be asked for the same. */
   sameAs(other: Subscription | undefined): boolean {
     return other !== undefined && textOf(other) === textOf(this.subscription)

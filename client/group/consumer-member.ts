@@ -232,6 +232,8 @@ export class ConsumerMember implements Member {
   async #forget(): Promise<void> {
     this.#epoch = joinEpoch
     this.#told = undefined
+    // A commit that waits for another epoch would keep the revocation waiting that the reset waits for.
+    this.#renew()
     await this.#reconciler.reset()
   }
 

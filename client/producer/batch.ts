@@ -191,7 +191,8 @@ export class ProducerBatch {
     }
     for (const half of halves) half.#closeNow(compression)
     halves[0].baseSequence = this.baseSequence
-    halves[1].baseSequence = this.baseSequence < 0 ? -1 : this.baseSequence + firstCount
+    halves[1].baseSequence =
+      this.baseSequence < 0 ? -1 : sequenceAfter(this.baseSequence, firstCount)
     this.#parts = [
       { firstIndex: 0, batch: halves[0] },
       { firstIndex: firstCount, batch: halves[1] },
@@ -224,6 +225,11 @@ export class ProducerBatch {
       this.#codec = codec
     }
   }
+}
+
+/** Sequences wrap at 2^31. */
+export function sequenceAfter(sequence: number, count: number): number {
+  return (sequence + count) % 2 ** 31
 }
 
 /** Of a batch whose parts know better. */

@@ -171,7 +171,7 @@ export class ProducerCore implements SenderHost, TopicWriterHost {
     this.#ids.close()
     this.#homelessTimer?.cancel()
     for (const sender of this.#senders.values()) sender.stop()
-    for (const writer of this.#topics.values()) writer.fail(error)
+    for (const writer of this.#topics.values()) writer.stop(error)
     for (const [batch, queue] of this.#incomplete) this.#complete(queue, batch, error)
     this.#expiryTimer?.cancel()
   }
@@ -216,7 +216,8 @@ export class ProducerCore implements SenderHost, TopicWriterHost {
 
   prepare(queue: PartitionQueue, batch: ProducerBatch): boolean {
     if (!this.settings.idempotent) {
-      if (batch.attempts === 0) batch.seal({ producerId: -1, producerEpoch: -1, baseSequence: -1 })
+      // Each time: a half of one that was too large has its attempts, and no header yet.
+      batch.seal({ producerId: -1, producerEpoch: -1, baseSequence: -1 })
       return true
     }
     const id = this.#ids.get(queue.needsNewId ? queue.producerId : undefined)
@@ -231,7 +232,7 @@ export class ProducerCore implements SenderHost, TopicWriterHost {
     whole: ProduceAnswer,
     broker: string,
   ): void {
-    queue.returned(batch)
+    this.#returned(queue, batch)
     const { errorCode: code, baseOffset, logAppendTimeMs } = answer
     if (code === 0 || code === errors.duplicateSequenceNumber.code) {
       queue.acknowledged()
@@ -260,7 +261,7 @@ export class ProducerCore implements SenderHost, TopicWriterHost {
   }
 
   lost({ queue, batch }: Shipment, error: KafkaError): void {
-    queue.returned(batch)
+    this.#returned(queue, batch)
     if (batch.outcome !== undefined || !error.retriable) {
       this.#complete(queue, batch, error)
       return
@@ -270,8 +271,15 @@ export class ProducerCore implements SenderHost, TopicWriterHost {
   }
 
   posted({ queue, batch }: Shipment): void {
-    queue.returned(batch)
+    this.#returned(queue, batch)
     this.#complete(queue, batch, { baseOffset: -1, logAppendTimeMs: -1 })
+  }
+
+  #returned(queue: PartitionQueue, batch: ProducerBatch): void {
+    queue.returned(batch)
+    if (queue.inFlight.length > 0 || !queue.hasWork) return
+    // What waited for the answers of the old leader may go to the new one, which nobody else tells.
+    if (this.#leaderOf(queue) !== queue.sentTo) this.#route(queue)
   }
 
   #again(queue: PartitionQueue, batch: ProducerBatch, error: KafkaError, waitMs?: number): void {
@@ -298,10 +306,9 @@ export class ProducerCore implements SenderHost, TopicWriterHost {
     const halves = batch.split({ codec, level })
     this.#incomplete.delete(batch)
     this.#release(batch)
-    for (const half of halves) {
-      this.#incomplete.set(half, queue)
-      queue.requeue(half)
-    }
+    for (const half of halves) this.#incomplete.set(half, queue)
+    // Each comes to the head, unless it has a sequence.
+    for (const half of halves.toReversed()) queue.requeue(half)
     this.#route(queue)
   }
 
@@ -357,6 +364,7 @@ export class ProducerCore implements SenderHost, TopicWriterHost {
       const { topic, index: partition } = queue
       const { code } = errors.leaderNotAvailable
       queue.lastError = refusal(`${topic}-${partition}`, code, null, { topic, partition })
+      if (!this.#homeless.has(queue)) this.#refresh(topic)
       this.#homeless.add(queue)
       this.#seekHomes()
       return
@@ -372,7 +380,6 @@ export class ProducerCore implements SenderHost, TopicWriterHost {
   /** Asks for the leaders of those that have none, until they have or run out of time. */
   #seekHomes(): void {
     if (this.#homelessTimer !== undefined) return
-    for (const { topic } of this.#homeless) this.#refresh(topic)
     const seek = (): void => {
       this.#homelessTimer = undefined
       const homeless = [...this.#homeless]

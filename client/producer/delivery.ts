@@ -1,6 +1,6 @@
 import { assert } from '../../base/assert.ts'
 import { deferred, type Deferred } from '../../base/deferred.ts'
-import { KafkaError } from '../errors.ts'
+import { KafkaError, orAborted } from '../errors.ts'
 import type { ProducerBatch } from './batch.ts'
 
 /** Where a record was written. */
@@ -133,6 +133,25 @@ export class Delivery implements Promise<RecordMetadata> {
       timestamp:
         logAppendTimeMs < 0 ? batch.writer.baseTimestamp + this.timestampDelta : logAppendTimeMs,
     }
+  }
+}
+
+/** With a signal, which ends the wait of whoever asks. */
+export class AbortableDelivery extends Delivery {
+  readonly #signal: AbortSignal
+
+  constructor(origin: DeliveryOrigin, signal: AbortSignal) {
+    super(origin)
+    this.#signal = signal
+  }
+
+  // oxlint-disable-next-line unicorn/no-thenable -- it is a promise
+  override then<A = RecordMetadata, B = never>(
+    onFulfilled?: ((value: RecordMetadata) => A | PromiseLike<A>) | null,
+    // oxlint-disable-next-line typescript/no-explicit-any -- as in the promise that this is
+    onRejected?: ((reason: any) => B | PromiseLike<B>) | null,
+  ): Promise<A | B> {
+    return orAborted('send', super.then(), this.#signal).then(onFulfilled, onRejected)
   }
 }
 

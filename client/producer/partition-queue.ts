@@ -1,7 +1,7 @@
 import { assert } from '../../base/assert.ts'
 import { zeroUuid, type Uuid } from '../../base/uuid.ts'
 import type { KafkaError } from '../errors.ts'
-import type { ProducerBatch } from './batch.ts'
+import { sequenceAfter, type ProducerBatch } from './batch.ts'
 
 /** Epochs have 16 bits; then a new producer id is needed. */
 const epochMax = 0x7fff
@@ -151,11 +151,6 @@ export class PartitionQueue {
     this.#epochIsUsedUp = true
     if (options.andId) this.#idIsUsedUp = true
   }
-}
-
-/** Sequences wrap at 2^31. */
-function sequenceAfter(sequence: number, count: number): number {
-  return (sequence + count) % 2 ** 31
 }
 
 /** Of sequences that are near each other. */

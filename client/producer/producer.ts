@@ -13,7 +13,13 @@ import type { Telemetry } from '../telemetry.ts'
 import { noHeaderSerdes, type Topic } from '../topic.ts'
 import type { ProducerBatch } from './batch.ts'
 import { ProducerCore, producerClosed, type ProducerCounters } from './core.ts'
-import { Delivery, SendGroup, type RecordMetadata, type SentRange } from './delivery.ts'
+import {
+  AbortableDelivery,
+  Delivery,
+  SendGroup,
+  type RecordMetadata,
+  type SentRange,
+} from './delivery.ts'
 import { encodeHeaders, type HeadersInput } from './headers.ts'
 import { producerSettings, type ProducerOptions } from './options.ts'
 import { nodeWritable, webWritable, type StreamTarget } from './streams.ts'
@@ -78,10 +84,12 @@ export class Producer implements AsyncDisposable {
     options?: { readonly signal?: AbortSignal | undefined },
   ): Promise<RecordMetadata> {
     const writer = this.#writer(topic.name)
-    const delivery = new Delivery(writer)
+    const signal = options?.signal
+    const delivery =
+      signal === undefined ? new Delivery(writer) : new AbortableDelivery(writer, signal)
     try {
       this.#refuseClosed()
-      throwIfAborted('send', options?.signal)
+      throwIfAborted('send', signal)
       const timestamp = message.timestamp ?? this.#core.wallMs()
       const key = keyOf(topic, message)
       const value = valueOf(topic, message)
@@ -95,7 +103,7 @@ export class Producer implements AsyncDisposable {
     } catch (error) {
       delivery.fail(asKafkaError(error))
     }
-    return options?.signal === undefined ? delivery : orAborted('send', delivery, options.signal)
+    return delivery
   }
 
   #sendLater(writer: TopicWriter, delivery: Delivery, record: Encoded): void {

@@ -44,6 +44,8 @@ export class TopicWriter {
   readonly #waiting: Waiter[] = []
   #metadata: TopicMetadata | undefined
   #asking = false
+  /** Why nothing is taken any more. */
+  #stopped: KafkaError | undefined
   #lastError: KafkaError | undefined
   #timer: Timer | undefined
   /** Where records without a key go (KIP-480), and how much went there before. */
@@ -57,7 +59,7 @@ export class TopicWriter {
 
   /** Whether records can be appended at once. Those behind others that wait can't: order is kept. */
   get ready(): boolean {
-    return this.#queues.length > 0 && this.#waiting.length === 0
+    return this.#queues.length > 0 && this.#waiting.length === 0 && this.#stopped === undefined
   }
 
   noteUnclaimed(error: KafkaError): void {
@@ -99,6 +101,10 @@ export class TopicWriter {
 
   /** Goes on when the topic is known and there is memory. */
   wait(waiter: Waiter): void {
+    if (this.#stopped !== undefined) {
+      waiter.fail(this.#stopped)
+      return
+    }
     this.#waiting.push(waiter)
     if (this.#queues.length === 0) this.#findOut()
     this.#watch()
@@ -106,11 +112,15 @@ export class TopicWriter {
 
   /** Lets those that wait try again, in their order. */
   resume(): void {
-    if (this.#queues.length === 0 && this.#waiting[0]?.deadlineMs !== Infinity) return
-    while (this.#waiting[0]?.resume() === true) this.#waiting.shift()
+    while (this.#mayResume() && this.#waiting[0]?.resume() === true) this.#waiting.shift()
     if (this.#waiting.length > 0) return
     this.#timer?.cancel()
     this.#timer = undefined
+  }
+
+  /** Whether the first in line has what it waits for; one that only waits for those before it has. */
+  #mayResume(): boolean {
+    return this.#queues.length > 0 || this.#waiting[0]?.deadlineMs === Infinity
   }
 
   /** Resolves when nothing that waits now does so any more. */
@@ -125,8 +135,15 @@ export class TopicWriter {
     })
   }
 
+  /** The producer ends: whoever waits, or comes later, fails. */
+  stop(error: KafkaError): void {
+    this.#stopped = error
+    this.fail(error)
+  }
+
   fail(error: KafkaError): void {
     this.#timer?.cancel()
+    this.#timer = undefined
     for (const waiter of this.#waiting.splice(0)) waiter.fail(error)
   }
 

@@ -194,6 +194,24 @@ t.test('lifecycle: leaving does not wait for a controller that is away', async (
   w.lifecycle.close()
 })
 
+t.test('lifecycle: leaving does not bring a session back that has ended', async (t) => {
+  const w = world()
+  await w.lifecycle.register()
+  void w.lifecycle.serve()
+  w.answer = () => refuse(errors.notController)
+  await w.env.advance(10_000)
+  t.ok(w.lifecycle.sessionExpired, 'somebody else may lead by now')
+  let left = false
+  void w.lifecycle.leave().then(() => (left = true))
+  t.ok(w.lifecycle.sessionExpired)
+  await w.env.advance(2000)
+  t.ok(w.lifecycle.sessionExpired)
+  t.notOk(left, 'the controller has a moment to come back')
+  await w.env.advance(3000)
+  t.ok(left)
+  w.lifecycle.close()
+})
+
 t.test('lifecycle: nobody hears of a broker that is alone with its controller', async (t) => {
   const w = world({ heartbeats: undefined })
   await w.lifecycle.register()

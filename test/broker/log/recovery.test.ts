@@ -274,6 +274,51 @@ t.test(
   },
 )
 
+t.test('recovery: a log that lost what was synced is not cut by any later start', async (t) => {
+  const ends: Record<string, (m: Machine, logs: LogDirectories) => Promise<void> | void> = {
+    'a clean stop': (m, logs) => m.simulation.until(logs.close()),
+    'a checkpoint': async (m, logs) => {
+      append(logs.get('other', 0)!, ['y'])
+      await m.simulation.until(logs.checkpoint())
+      m.env.kill()
+    },
+    'a new topic': (m, logs) => {
+      append(logs.create('new', 'c'.repeat(32), 0), ['z'])
+      m.env.kill()
+    },
+  }
+  for (const [what, end] of Object.entries(ends)) {
+    const m = machine()
+    const { logs } = await filled(m, 20)
+    append(logs.create('other', topicId, 0), ['x'])
+    logs.get('topic', 0)!.deleteRecords(4)
+    await m.simulation.until(logs.close())
+    const { disk } = m.env
+    const name = disk.list(folder).findLast((each) => each.endsWith('.log'))!
+    const opened = disk.open(`${folder}/${name}`, 'write')
+    const sizeBytes = opened.size()
+    opened.truncate(sizeBytes - 1)
+    opened.close()
+    for (let start = 1; start <= 3; start++) {
+      const again = await open(m, { config })
+      const title = `start ${start} behind ${what}`
+      t.throws(() => again.create('topic', topicId, 0), { code: 'LOG_DAMAGED' }, title)
+      t.equal(disk.stat(`${folder}/${name}`)?.bytes, sizeBytes - 1, `${title}: nothing was cut`)
+      await end(m, again)
+      m.env.boot()
+    }
+    const last = await open(m, { config })
+    t.match(
+      disk.readFile(`${dataPath}/log-start-offset-checkpoint`)!.toString(),
+      /topic 0 4/,
+      `${what}: what was deleted stays so`,
+    )
+    last.delete('topic', 0)
+    t.equal(last.create('topic', 'd'.repeat(32), 0).nextOffset, 0, 'another one begins at 0')
+    await m.simulation.until(last.close())
+  }
+})
+
 t.test(
   'recovery: damage below the recovery point is found by the first read, and never served',
   async (t) => {

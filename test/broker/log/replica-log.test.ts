@@ -143,3 +143,22 @@ t.test('replica log: a cut that a full disk refused is made with the next attemp
   t.equal(again.get('topic', 0)?.nextOffset, 10, 'it lost nothing that it had promised')
   await m.simulation.until(again.close())
 })
+
+t.test('replica log: a cut while somebody reads survives a power cut', async (t) => {
+  for (let seed = 1; seed <= 10; seed++) {
+    const m = machine(seed)
+    const logs = await open(m, { transfer: 'sendfile' })
+    const log = logs.create('topic', topicId, 0)
+    for (let index = 0; index < 4; index++) append(log, numbered(5, index * 5))
+    await m.simulation.until(logs.checkpoint())
+    const read = log.read(0, { bytesMax: 1_000_000, atLeastOneBatch: true, offsetMax: 20 })
+    t.ok(read.ok && read.payload?.source !== undefined, 'bytes of the file are on their way')
+    log.truncateTo(15)
+    await m.simulation.until(m.env.disk.syncDirectory(log.path))
+    m.env.cutPower()
+    m.env.boot()
+    const again = await open(m)
+    t.equal(again.get('topic', 0)?.nextOffset, 15, `seed ${seed}`)
+    await m.simulation.until(again.close())
+  }
+})

@@ -4,6 +4,7 @@ import { Consumer } from '../../../client/consumer/consumer.ts'
 import type { DeadLetterSender } from '../../../client/consumer/dead-letter.ts'
 import type { Membership, MembershipListener } from '../../../client/consumer/membership.ts'
 import { settingsOf, type ConsumerOptions } from '../../../client/consumer/options.ts'
+import type { AnyRecord } from '../../../client/consumer/record.ts'
 import type { StatusEvent } from '../../../client/consumer/status.ts'
 import { encodeResponse } from '../../../protocol/headers.ts'
 import { ApiVersions } from '../../../protocol/messages/api-versions.ts'
@@ -294,4 +295,24 @@ export class FakeMembership implements Membership {
     this.held = this.held.filter(({ partition }) => !partitions.includes(partition))
     await this.listener.revoked(partitions.map((partition) => ({ topic: 'orders', partition })))
   }
+}
+
+export const place = (partition = 0) => ({ topic: 'orders', partition })
+
+/** The values of the next `count` records. */
+export async function taken(
+  world: LogWorld,
+  iterator: AsyncIterator<AnyRecord>,
+  count: number,
+): Promise<string[]> {
+  const values: string[] = []
+  for (let index = 0; index < count; index++) {
+    const { value } = await world.until(iterator.next())
+    values.push(String((value as AnyRecord).value))
+  }
+  return values
+}
+
+export function records(consumer: ReturnType<LogWorld['consumer']>): AsyncIterator<AnyRecord> {
+  return consumer.subscribe('orders')[Symbol.asyncIterator]() as AsyncIterator<AnyRecord>
 }

@@ -6,6 +6,7 @@ import { Partition } from '../../../client/consumer/partition.ts'
 import type { RecordSerdes } from '../../../client/consumer/record.ts'
 import { int64, string } from '../../../client/serdes.ts'
 import { BatchBuilder, type RecordHeaderInput } from '../../../protocol/records/builder.ts'
+import { computeCrc } from '../../../protocol/records/batch.ts'
 import type { CompressionCodec } from '../../../protocol/records/compression.ts'
 
 const place = { topic: 'orders', partition: 3 }
@@ -121,5 +122,22 @@ t.test('chunk: a batch that is cut ends it; one that is all there is, cut, is an
   const old = Buffer.from(batch)
   old[16] = 1
   t.throws(() => new Chunk(place, old, 0, null).prepare(), /format 1/)
+  t.end()
+})
+
+t.test('chunk: what lies before a batch that does not decompress is given out', (t) => {
+  const batches = [0, 1].map((baseOffset) => {
+    const builder = new BatchBuilder({ baseOffset, codec: 'gzip' })
+    builder.append('k', `v${baseOffset}`, [], 0)
+    return builder.finish()
+  })
+  const damaged = batches[1]!
+  damaged.fill(0, damaged.length - 8)
+  damaged.writeUInt32BE(computeCrc(damaged, 0, damaged.length), 17)
+  const chunk = new Chunk(place, Buffer.concat(batches), 0, null)
+  t.match(chunk.prepare(), { nextOffset: 1, segments: { length: 1 } })
+  t.equal(chunk.offset, 1)
+  for (let tries = 0; tries < 2; tries++) t.throws(() => chunk.prepare(), { code: 'CORRUPT_DATA' })
+  t.equal(chunk.offset, 1)
   t.end()
 })

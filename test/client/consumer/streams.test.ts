@@ -3,28 +3,7 @@ import t from 'tap'
 import type { FetchedBatch } from '../../../client/consumer/fetched-batch.ts'
 import type { AnyRecord } from '../../../client/consumer/record.ts'
 import { KafkaError } from '../../../client/errors.ts'
-import { Fetch } from '../../../protocol/messages/fetch.ts'
-import { Metadata } from '../../../protocol/messages/metadata.ts'
-import { FakeMembership, LogWorld, topicId } from './log-world.ts'
-
-const place = (partition = 0) => ({ topic: 'orders', partition })
-
-async function taken(
-  world: LogWorld,
-  iterator: AsyncIterator<AnyRecord>,
-  count: number,
-): Promise<string[]> {
-  const values: string[] = []
-  for (let index = 0; index < count; index++) {
-    const { value } = await world.until(iterator.next())
-    values.push(String((value as AnyRecord).value))
-  }
-  return values
-}
-
-function records(consumer: ReturnType<LogWorld['consumer']>): AsyncIterator<AnyRecord> {
-  return consumer.subscribe('orders')[Symbol.asyncIterator]() as AsyncIterator<AnyRecord>
-}
+import { FakeMembership, LogWorld, place, records, taken } from './log-world.ts'
 
 t.test('subscribe: records come in order, across batches and fetches', async (t) => {
   const world = await new LogWorld().open()
@@ -68,6 +47,51 @@ t.test(
     t.strictSame(group!.commits.at(-1), { ...place(), offset: 3 })
   },
 )
+
+t.test(
+  'subscribe: nothing of what is not subscribed any more is delivered or committed',
+  async (t) => {
+    const world = await new LogWorld().open()
+    world.partitions[0]!.append(['a', 'b', 'c'])
+    let group: FakeMembership | undefined
+    const membership = (listener: ConstructorParameters<typeof FakeMembership>[0]) =>
+      (group = new FakeMembership(listener))
+    const consumer = world.consumer({ group: 'billing' }, { membership })
+    const iterator = records(consumer)
+    await world.until(group!.assign(0))
+    t.strictSame(await taken(world, iterator, 2), ['a', 'b'])
+    await world.until(iterator.return!())
+    const others = consumer.subscribe('payments')[Symbol.asyncIterator]()
+    let delivered = false
+    const waiting = others.next().then(({ done }) => (delivered = done !== true))
+    await world.pass(20_000)
+    t.notOk(delivered)
+    t.strictSame(group!.commits.at(-1), { ...place(), offset: 1 })
+    await world.until(consumer.close())
+    await world.until(waiting)
+    t.notOk(delivered)
+    t.strictSame(group!.commits.at(-1), { ...place(), offset: 1 })
+  },
+)
+
+t.test('subscribe: what is subscribed again before the group took it away goes on', async (t) => {
+  const world = await new LogWorld().open()
+  world.partitions[0]!.append(['a', 'b', 'c'])
+  let group: FakeMembership | undefined
+  const membership = (listener: ConstructorParameters<typeof FakeMembership>[0]) =>
+    (group = new FakeMembership(listener))
+  const consumer = world.consumer({ group: 'billing' }, { membership })
+  const first = records(consumer)
+  await world.until(group!.assign(0))
+  t.strictSame(await taken(world, first, 1), ['a'])
+  await world.until(first.return!())
+  const others = consumer.subscribe('payments')[Symbol.asyncIterator]()
+  const waiting = others.next()
+  await world.pass(1000)
+  await world.until(Promise.all([others.return!(), waiting]))
+  t.strictSame(await taken(world, records(consumer), 3), ['a', 'b', 'c'])
+  await world.until(consumer.close())
+})
 
 t.test('subscribe: committed every interval, and once more when revoked', async (t) => {
   const world = await new LogWorld(2).open()
@@ -261,178 +285,6 @@ t.test(
     await world.until(fresh.close())
   },
 )
-
-t.test('fetch: the leader moves, by hint and by metadata', async (t) => {
-  const world = await new LogWorld().open()
-  const [log] = world.partitions
-  log!.append(['a'])
-  const consumer = world.consumer()
-  consumer.assign([place()])
-  const iterator = records(consumer)
-  await taken(world, iterator, 1)
-  log!.leader = 2
-  log!.leaderEpoch = 4
-  log!.append(['b'])
-  t.strictSame(await taken(world, iterator, 1), ['b'])
-  const metadataCount = world.asked(Metadata).length
-  world.instead = (broker, { api, request }) => {
-    if (api !== Fetch || broker !== 2 || request.topics.length === 0) return undefined
-    const currentLeader = { leaderId: 1, leaderEpoch: 5 }
-    const nodeEndpoints = [{ nodeId: 1, host: 'broker', port: 9001, rack: null }]
-    const answer = {
-      partitionIndex: 0,
-      errorCode: 6,
-      highWatermark: -1,
-      abortedTransactions: null,
-      records: null,
-      currentLeader,
-    }
-    return {
-      response: {
-        errorCode: 0,
-        responses: [{ topic: 'orders', topicId, partitions: [answer] }],
-        nodeEndpoints,
-      },
-    }
-  }
-  log!.leader = 1
-  log!.leaderEpoch = 5
-  log!.append(['c'])
-  t.strictSame(await taken(world, iterator, 1), ['c'])
-  t.equal(world.asked(Metadata).length, metadataCount, 'the hint was enough')
-  await world.until(consumer.close())
-})
-
-t.test('fetch: a new leader has less than was read', async (t) => {
-  const world = await new LogWorld().open()
-  const [log] = world.partitions
-  log!.append(['a', 'b'])
-  log!.append(['c', 'd'])
-  const consumer = world.consumer({ metadataMaxAgeMs: 1000 })
-  consumer.assign([place()])
-  const iterator = records(consumer)
-  await taken(world, iterator, 4)
-  const next = iterator.next()
-  await world.pass(10)
-  log!.batches.pop()
-  log!.leaderEpoch = 4
-  log!.leader = 2
-  log!.append(['C'])
-  t.equal(String((await world.until(next)).value.value), 'C')
-  t.match(
-    world.events.find(({ type }) => type === 'truncated'),
-    { from: 4, to: 2 },
-  )
-  await world.until(consumer.close())
-})
-
-t.test('fetch: damaged bytes are fetched again, and at the third time an error', async (t) => {
-  const world = await new LogWorld().open()
-  const [log] = world.partitions
-  log!.append(['a'])
-  log!.append(['b'])
-  const good = log!.batches[1]!
-  const bad = Buffer.from(good)
-  bad[bad.length - 1]! ^= 1
-  log!.batches[1] = bad
-  const consumer = world.consumer()
-  consumer.assign([place()])
-  const iterator = records(consumer)
-  const first = iterator.next()
-  t.equal(String((await world.until(first)).value.value), 'a')
-  world.instead = () => {
-    if (world.events.some(({ type }) => type === 'damaged')) log!.batches[1] = good
-    return undefined
-  }
-  t.strictSame(await taken(world, iterator, 1), ['b'])
-  await world.until(iterator.return!())
-  world.instead = () => undefined
-  log!.batches[1] = bad
-  consumer.seek(place(), 1)
-  const again = records(consumer)
-  await t.rejects(world.until(again.next()), { code: 'CORRUPT_DATA', retriable: false })
-  consumer.seek(place(), 2)
-  log!.append(['c'])
-  t.strictSame(await taken(world, records(consumer), 1), ['c'])
-  await world.until(consumer.close())
-})
-
-t.test('fetch: brokers that vanish, close and answer garbage', async (t) => {
-  const world = await new LogWorld().open()
-  const [log] = world.partitions
-  log!.append(['a'])
-  const consumer = world.consumer()
-  consumer.assign([place()])
-  const iterator = records(consumer)
-  await taken(world, iterator, 1)
-  let count = 0
-  world.instead = (_, { api }) => {
-    if (api !== Fetch) return undefined
-    count += 1
-    if (count === 1) return 'close'
-    if (count === 2) return { raw: Buffer.from([0, 0, 0, 4, 1, 2, 3, 4]) }
-    if (count === 3) return 'silence'
-    return undefined
-  }
-  log!.append(['b'])
-  t.strictSame(await taken(world, iterator, 1), ['b'])
-  t.ok(world.events.filter(({ type }) => type === 'retrying').length >= 3)
-  await world.until(consumer.close())
-})
-
-t.test('fetch: a topic that comes later', async (t) => {
-  const world = await new LogWorld().open()
-  world.known = false
-  world.partitions[0]!.append(['a'])
-  const consumer = world.consumer()
-  consumer.assign([place()])
-  const next = records(consumer).next()
-  await world.pass(5000)
-  const reported = world.events.filter(({ type }) => type === 'unknown-topics')
-  t.strictSame(reported, [{ type: 'unknown-topics', topics: ['orders'] }], 'once')
-  world.known = true
-  t.equal(String((await world.until(next)).value.value), 'a')
-  await world.until(consumer.close())
-})
-
-t.test('fetch: a partition that nobody reads stops at its share, others go on', async (t) => {
-  const world = await new LogWorld(2).open()
-  const text = 'x'.repeat(1000)
-  for (const log of world.partitions) {
-    log.batchesPerFetch = 1
-    for (let index = 0; index < 100; index++) log.append([text])
-  }
-  const consumer = world.consumer({ maxBufferedBytes: 20_000 })
-  consumer.assign([place(0), place(1)])
-  consumer.pause([place(0)])
-  const iterator = records(consumer)
-  t.equal((await taken(world, iterator, 100)).length, 100)
-  const offsets = world
-    .asked(Fetch)
-    .flatMap(({ request }) =>
-      request.topics.flatMap((each: { partitions: object[] }) => each.partitions),
-    )
-    .filter(({ partition }: { partition: number }) => partition === 0)
-  t.equal(offsets.length, 0)
-  consumer.resume([place(0)])
-  consumer.pause([place(1)])
-  await taken(world, iterator, 1)
-  await world.pass(30_000)
-  const furthest = Math.max(
-    ...world
-      .asked(Fetch)
-      .flatMap(({ request }) =>
-        request.topics.flatMap(
-          (each: { partitions: { partition: number; fetchOffset: number }[] }) =>
-            each.partitions
-              .filter(({ partition }) => partition === 0)
-              .map(({ fetchOffset }) => fetchOffset),
-        ),
-      ),
-  )
-  t.ok(furthest >= 4 && furthest <= 6, `fetched ahead up to ${furthest}`)
-  await world.until(consumer.close())
-})
 
 t.test('consumer: one reader at a time, and none after close', async (t) => {
   const world = await new LogWorld().open()

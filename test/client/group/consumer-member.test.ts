@@ -158,6 +158,22 @@ t.test('fenced in the middle of a revocation: what is left is lost', async (t) =
   t.match(world.told, ['revoked orders-1', 'lost orders-0', /joined/, 'assigned orders-0'])
 })
 
+t.test('fenced while a revocation commits: the commit fails, and it joins again', async (t) => {
+  const [world, group] = await joined()
+  let failure: unknown
+  world.onRevoked = async () => {
+    world.fail(OffsetCommit, 25)
+    world.fail(ConsumerGroupHeartbeat, 25)
+    await world.membership.commit([world.offset(1, 7)]).catch((error: unknown) => {
+      failure = error
+    })
+  }
+  group.target = { [idOf(1)]: [0] }
+  await world.when(() => world.told.includes('assigned orders-0'))
+  t.match(failure, { code: 'UNKNOWN_MEMBER_ID' })
+  t.match(world.told, ['revoked orders-1', 'lost orders-0', /joined/, 'assigned orders-0'])
+})
+
 t.test('topic ids: an unknown one waits for metadata, the others do not', async (t) => {
   const [world, group] = await open()
   group.target = { [idOf(1)]: [0], [idOf(2)]: [0] }

@@ -145,6 +145,126 @@ t.test('producer: a batch that is too large for the broker is split', async (t) 
   t.equal(Math.max(...(cluster.partitions.get('orders')?.[0]?.batches ?? [])) <= 30, true)
 })
 
+t.test(
+  'producer: without idempotence halves of a batch have a header, and their order',
+  async (t) => {
+    const cluster = await ModelCluster.start(seed, { orders: 1 })
+    cluster.onBatch = (_, records) =>
+      records.length > 30 ? { code: 10, written: false } : undefined
+    const producer = cluster.kafka.producer({ idempotent: false, maxInFlight: 1 })
+    const messages = Array.from({ length: 200 }, (_, index) => ({ value: `${index}` }))
+    await cluster.until(producer.sendBatch(orders, messages))
+    t.same(
+      cluster.values('orders'),
+      messages.map(({ value }) => value),
+    )
+    await cluster.until(producer.close())
+  },
+)
+
+t.test(
+  'producer: a partition without a leader does not keep others from finding theirs',
+  async (t) => {
+    const cluster = await ModelCluster.start(seed, { orders: 1, payments: 1 })
+    const payments = topic('payments', { value: string() })
+    const producer = cluster.kafka.producer()
+    await cluster.until(producer.send(orders, { value: 'a' }))
+    await cluster.until(producer.send(payments, { value: 'a' }))
+    const [one] = cluster.partitions.get('orders') ?? []
+    const [other] = cluster.partitions.get('payments') ?? []
+    one!.leader = -1
+    other!.leader = -1
+    const lost = producer.send(orders, { value: 'b' })
+    const sent = producer.send(payments, { value: 'b' })
+    const { timers, clock } = cluster.kafka.env
+    await cluster.until(new Promise<void>((resolve) => timers.after(2000, resolve)))
+    other!.leader = 2
+    other!.leaderEpoch += 1
+    const fromMs = clock.monotonicMs()
+    await cluster.until(sent)
+    t.ok(clock.monotonicMs() - fromMs < 2000)
+    one!.leader = 2
+    one!.leaderEpoch += 1
+    await cluster.until(lost)
+  },
+)
+
+t.test('producer: what waits for an old leader goes on when that one has answered', async (t) => {
+  const cluster = await ModelCluster.start(seed, { orders: 2 })
+  const producer = cluster.kafka.producer()
+  for (const partition of [0, 1])
+    await cluster.until(producer.send(orders, { value: 'a', partition }))
+  const [first, second] = cluster.partitions.get('orders') ?? []
+  const { timers, clock } = cluster.kafka.env
+  // The old leader has written it, and takes its time to say so.
+  cluster.delayMs = 1000
+  const slow = producer.send(orders, { value: 'b', partition: 0 })
+  await cluster.until(new Promise<void>((resolve) => timers.after(100, resolve)))
+  cluster.delayMs = 0
+  first!.leader = 2
+  first!.leaderEpoch += 1
+  // After which it asks who leads both.
+  let refusals = 1
+  cluster.onBatch = (partition) =>
+    partition === second && refusals-- > 0 ? { code: 19, written: false } : undefined
+  await cluster.until(producer.send(orders, { value: 'b', partition: 1 }))
+  const fromMs = clock.monotonicMs()
+  await cluster.until(producer.send(orders, { value: 'c', partition: 0 }))
+  t.ok(clock.monotonicMs() - fromMs < 5000, `${clock.monotonicMs() - fromMs} ms`)
+  await cluster.until(slow)
+  t.same(cluster.values('orders', 0), ['a', 'b', 'c'])
+})
+
+t.test('producer: sendBatch at work when it is closed ends', async (t) => {
+  const cluster = await ModelCluster.start(seed, { orders: 1 })
+  const producer = cluster.kafka.producer({ bufferMemory: 64 * 1024, batchBytes: 16 * 1024 })
+  await cluster.until(producer.send(orders, { value: 'first' }))
+  cluster.onRequest = () => 'silence'
+  const messages = Array.from({ length: 500 }, () => ({ value: 'x'.repeat(1000) }))
+  const sent = producer.sendBatch(orders, messages)
+  const rejected = t.rejects(sent, { code: 'PARTIAL_FAILURE', failed: { length: 500 } })
+  const { timers } = cluster.kafka.env
+  await cluster.until(new Promise<void>((resolve) => timers.after(10, resolve)))
+  await cluster.until(producer.close({ timeoutMs: 500 }).catch(() => undefined))
+  const asked = cluster.produced.length
+  await cluster.until(rejected, 10_000)
+  t.equal(cluster.produced.length, asked, 'nothing is sent any more')
+})
+
+t.test('producer: records behind a flush wait for their topic like those before', async (t) => {
+  const cluster = await ModelCluster.start(seed, {})
+  const producer = cluster.kafka.producer({ maxBlockMs: 10_000 })
+  const { timers } = cluster.kafka.env
+  const pass = (ms: number) =>
+    cluster.until(new Promise<void>((resolve) => timers.after(ms, resolve)))
+  const first = producer.send(orders, { key: 'k', value: 'a' })
+  const early = t.rejects(first, { code: 'UNKNOWN_TOPIC_OR_PARTITION' })
+  const flushed = producer.flush()
+  await pass(5000)
+  const second = producer.send(orders, { key: 'k', value: 'b' })
+  const written = second.then(({ offset }) => offset)
+  await pass(7000)
+  await cluster.until(early)
+  await cluster.until(flushed)
+  cluster.create('orders', 1)
+  t.equal(await cluster.until(written), 0)
+  t.same(cluster.values('orders'), ['b'])
+})
+
+t.test('producer: a record with a signal that nobody awaits is told by flush', async (t) => {
+  const cluster = await ModelCluster.start(seed, { orders: 1 })
+  cluster.onBatch = () => ({ code: 87, written: false })
+  const producer = cluster.kafka.producer()
+  const { signal } = new AbortController()
+  void producer.send(orders, { value: 'a' }, { signal })
+  await t.rejects(cluster.until(producer.flush()), { code: 'INVALID_RECORD' })
+  const abort = new AbortController()
+  const waiting = producer.send(orders, { value: 'b' }, { signal: abort.signal })
+  const aborted = t.rejects(waiting, { code: 'ABORTED' })
+  abort.abort()
+  await cluster.until(aborted)
+})
+
 t.test('producer: a single record that is too large is refused by name', async (t) => {
   const cluster = await ModelCluster.start(seed, { orders: 1 })
   cluster.onBatch = () => ({ code: 10, written: false })

@@ -139,7 +139,11 @@ export class ModelCluster {
     const response = this.#produce(broker, request)
     this.#inFlight -= 1
     if (fate === 'forget') return 'close'
-    return request.request.acks === 0 ? 'silence' : { response }
+    if (request.request.acks === 0) return 'silence'
+    if (this.delayMs === 0) return { response }
+    const answer = (): void => this.#brokers[broker - 1]?.answer(request, response)
+    this.#brokerEnv.timers.after(this.delayMs, answer)
+    return 'silence'
   }
 
   #metadata({ request }: ReceivedRequest): object {
