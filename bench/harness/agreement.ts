@@ -31,13 +31,14 @@ export function agreementOf(one: RunResult, other: RunResult): Agreement {
   return { rows, part: rows.length === 0 ? 1 : agreed / rows.length }
 }
 
-/** Of every figure, by its cell and peer. */
+/** Of every figure, by its cell and peer. A single round has no interval to agree within. */
 function ratiosOf(run: RunResult): Map<string, Ratio> {
   const ratios = new Map<string, Ratio>()
   for (const { cell, figures } of summarizeRun(run)) {
     for (const { figure, ratios: own } of figures) {
       for (const [peer, ratio] of own)
-        ratios.set(`${cell.scenario}: ${cell.name}: ${figure.name}: ${peer}`, ratio)
+        if (ratio.count > 1)
+          ratios.set(`${cell.scenario}: ${cell.name}: ${figure.name}: ${peer}`, ratio)
     }
   }
   return ratios

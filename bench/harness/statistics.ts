@@ -47,7 +47,7 @@ export function summarize(values: readonly number[]): Summary {
 export interface Ratio {
   /** The median of the ratios within a round. */
   readonly paired: number
-  /** 95 %, of `paired`, by bootstrap. */
+  /** 95 %, of `paired`. */
   readonly low: number
   readonly high: number
   readonly least: number
@@ -72,7 +72,7 @@ export function pairedRatio(
   random: Random = seededRandom(1),
 ): Ratio {
   const ratios = own.map((value, round) => value / (other[round] ?? NaN))
-  const { low, high } = bootstrapMedian(ratios, random)
+  const { low, high } = intervalOf(ratios, random)
   const [least, most] = [Math.min(...ratios), Math.max(...ratios)]
   return {
     paired: median(ratios),
@@ -84,6 +84,31 @@ export function pairedRatio(
     count: ratios.length,
     signTest: signTest(ratios),
     isClear: (low > 1 && least > 1) || (high < 1 && most < 1),
+  }
+}
+
+/** From so many rounds on, the rounds themselves tell how far their median may be off. */
+const roundsMinForBootstrap = 7
+/** Two-sided 95 % quantiles of Student's t with 1, 2, ... degrees of freedom. */
+const studentT = [12.706, 4.303, 3.182, 2.776, 2.571]
+
+/**
+ * A bootstrap of three rounds can give no more than their range, in which the true median lies in three of four cases: then
+ * two runs would disagree on every tenth ratio without a reason. Of few rounds it is Student's interval, of the logarithms.
+ */
+function intervalOf(ratios: readonly number[], random: Random): { low: number; high: number } {
+  const quantile = studentT[ratios.length - 2]
+  const canLog = ratios.every((ratio) => ratio > 0 && ratio < Infinity)
+  if (quantile === undefined || ratios.length >= roundsMinForBootstrap || !canLog)
+    return bootstrapMedian(ratios, random)
+  const logs = ratios.map(Math.log)
+  const mean = logs.reduce((sum, log) => sum + log, 0) / logs.length
+  const squares = logs.reduce((sum, log) => sum + (log - mean) ** 2, 0)
+  const half = quantile * Math.sqrt(squares / (logs.length - 1) / logs.length)
+  const middle = median(ratios)
+  return {
+    low: Math.min(Math.exp(mean - half), middle),
+    high: Math.max(Math.exp(mean + half), middle),
   }
 }
 

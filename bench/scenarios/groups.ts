@@ -55,7 +55,7 @@ const committing: Cell = {
     { name: 'commits per server core', unit: '1/s', key: 'commitsPerCpuSecond', better: 'more' },
     { name: 'commits', unit: '1/s', key: 'commitsPerSecond', better: 'more' },
   ],
-  expectedSeconds: 4,
+  expectedSeconds: 8,
   roundsMax: 5,
   open: (place) => open(place, 'commit'),
 }

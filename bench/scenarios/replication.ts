@@ -21,7 +21,7 @@ const mebibyte = 2 ** 20
 const small = { batchBytes: 65_536, recordBytes: 1024 }
 const large = { batchBytes: mebibyte, recordBytes: 1024 }
 const probeBatch = { batchBytes: 1024, recordBytes: 512 }
-const floodBytes = 192 * mebibyte
+const floodBytes = 128 * mebibyte
 const behindBytes = 128 * mebibyte
 const pollMs = 10
 const withinMs = 120_000
@@ -60,7 +60,7 @@ function flooded(scale: number): Cell {
       { name: 'per core of all brokers', unit: 'MB/s', key: 'mbPerCpuSecond', better: 'more' },
       { name: 'memory of all', unit: 'MB', key: 'residentMb', better: 'less' },
     ],
-    expectedSeconds: 9,
+    expectedSeconds: 12,
     openSeconds: 5,
     diskBytes: 3 * 3 * bytes,
     roundsMax: 5,
@@ -124,7 +124,7 @@ function failedOver(): Cell {
         better: 'more',
       },
     ],
-    expectedSeconds: 17,
+    expectedSeconds: 13,
     openSeconds: 5,
     diskBytes: 3 * 3 * 2 * behindBytes,
     roundsMax: 3,

@@ -37,7 +37,7 @@ const settings: readonly Setting[] = [
   {
     partitions: 10_000,
     topics: 10,
-    expectedSeconds: 22,
+    expectedSeconds: 26,
     openSeconds: 40,
     readyRatio: 0.05,
     scopes: ['full'],

@@ -56,11 +56,11 @@ function cellOf(action: string, { count, open }: { count: number; open: Open }):
     name: `${action} message=1K`,
     terms: { brokers: 1, durability: 'os', properties: { 'log.segment.delete.delay.ms': 1_000 } },
     figures,
-    expectedSeconds: 3,
+    expectedSeconds: 1,
     openSeconds: 2,
     // Redis never shortens its file here: one more for every sample.
     diskBytes: 12 * count * messageBytes,
-    roundsMax: 5,
+    roundsMax: 3,
     open: (place) => open(place, count),
   }
 }

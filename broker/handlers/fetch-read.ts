@@ -3,6 +3,7 @@ import { errors, type ErrorInfo } from '../../protocol/errors.ts'
 import { undefinedEpoch, type EpochEnd } from '../log/leader-epochs.ts'
 import type { PartitionLog } from '../log/partition-log.ts'
 import { closestReplica } from '../replica/closest-replica.ts'
+import type { FollowerConnection } from '../replica/follower-state.ts'
 import type { Partition } from '../replica/partition.ts'
 import { endOfEpoch } from '../replica/truncation.ts'
 import type { FetchPartition } from './fetch-session.ts'
@@ -51,7 +52,12 @@ export type Reader =
       readonly leaderOnly: boolean
     }
   /** It may read all there is. `brokerEpoch` -1: it did not say. */
-  | { readonly kind: 'follower'; readonly brokerId: number; readonly brokerEpoch: number }
+  | {
+      readonly kind: 'follower'
+      readonly brokerId: number
+      readonly brokerEpoch: number
+      readonly connection: FollowerConnection
+    }
 
 const unknownOffset = -1
 const nobody = -1
@@ -162,13 +168,14 @@ function readOne(
       return { ...refused(wanted, errors.none, partition), preferredReadReplica }
   }
   if (reader.kind === 'follower' && followerMs !== undefined && isWithin(log, wanted.fetchOffset)) {
-    const { brokerEpoch } = reader
+    const { brokerEpoch, connection } = reader
     const { fetchOffset: offset, logStartOffset } = wanted
     partition.followerFetched(reader.brokerId, {
       offset,
       nowMs: followerMs,
       brokerEpoch,
       logStartOffset,
+      connection,
     })
   }
   const { highWatermark, lastStableOffset } = partition

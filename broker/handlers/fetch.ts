@@ -214,12 +214,13 @@ function namesTooLong({ topics, forgottenTopicsData }: FetchRequest): boolean {
 }
 
 /** Numbers of brokers are not negative; -2 is a tool that reads any replica as a consumer does. */
-function readerOf(request: FetchRequest, { broker, version }: RequestContext): Reader {
+function readerOf(request: FetchRequest, { broker, version, connection }: RequestContext): Reader {
   const { replicaId, replicaEpoch } =
     version >= firstVersionWithReplicaState
       ? (request.replicaState ?? { replicaId: consumerId, replicaEpoch: nobody })
       : { replicaId: request.replicaId, replicaEpoch: nobody }
-  if (replicaId >= 0) return { kind: 'follower', brokerId: replicaId, brokerEpoch: replicaEpoch }
+  if (replicaId >= 0)
+    return { kind: 'follower', brokerId: replicaId, brokerEpoch: replicaEpoch, connection }
   const selects = broker.config.replicaSelectorClass !== undefined
   return {
     kind: 'consumer',

@@ -1,9 +1,11 @@
+import type { FollowerConnection } from '../replica/follower-state.ts'
 import type { Partition } from '../replica/partition.ts'
 import type { FetchPartition } from './fetch-session.ts'
 
 export interface FollowerAsks {
   readonly brokerId: number
   readonly brokerEpoch: number
+  readonly connection: FollowerConnection
   /** When the request came, monotonic; undefined: it has been counted. */
   readonly nowMs: number | undefined
 }
@@ -26,13 +28,14 @@ export function quietPartition(wanted: FetchPartition, asks: FollowerAsks): Part
     wanted.toldHighWatermark === offset && wanted.toldLogStartOffset === log.logStartOffset
   if (!isTold || partition.leaderEpoch !== wanted.currentLeaderEpoch || !log.isUsable)
     return undefined
-  const { brokerId, brokerEpoch, nowMs } = asks
+  const { brokerId, brokerEpoch, connection, nowMs } = asks
   const follower = leadership.follower(brokerId)
   const isKnown =
     follower?.endOffset === offset &&
     follower.logStartOffset === logStartOffset &&
     follower.brokerEpoch === brokerEpoch
   if (!isKnown || !leadership.isr.includes(brokerId)) return undefined
-  if (nowMs !== undefined) follower.fetched({ offset, nowMs, brokerEpoch, logStartOffset }, offset)
+  if (nowMs !== undefined)
+    follower.fetched({ offset, nowMs, brokerEpoch, logStartOffset, connection }, offset)
   return partition
 }

@@ -67,6 +67,20 @@ export function writeLastRun(
   return publish(disk, `${directory}/${fileName}`, Buffer.from(text))
 }
 
+/**
+ * After a failed sync: the kernel has dropped what it could not write, and shows it from memory for as long as it likes,
+ * so that the same boot proves nothing. Best effort, on disks that may be failing; one directory without its note is enough.
+ */
+export function withdrawLastRun(disk: Disk, directories: readonly string[]): void {
+  for (const directory of directories) {
+    try {
+      disk.remove(`${directory}/${fileName}`)
+    } catch (error) {
+      if (!(error instanceof StorageError)) throw error
+    }
+  }
+}
+
 function readLastRun(disk: Disk, directory: string): LastRun | undefined {
   const text = readText(disk, `${directory}/${fileName}`)
   const match =

@@ -6,6 +6,7 @@ import { assert } from '../../base/assert.ts'
 import { StorageError, type Env, type Timer } from '../../base/env.ts'
 import type { Logger } from '../../base/logger.ts'
 import type { Uuid } from '../../base/uuid.ts'
+import { withdrawLastRun } from './last-run.ts'
 import type { LogConfig } from './log-config.ts'
 import { LogDirectory, type DirectoryDescription } from './log-directory.ts'
 import {
@@ -262,6 +263,9 @@ function newDirectory(
     clusterId: options.clusterId,
     configOf: options.configOf,
     flushIntervalMs: options.flushIntervalMs,
-    failed: (error) => options.directoryFailed?.(path, error),
+    failed: (error) => {
+      withdrawLastRun(options.env.disk, options.directories)
+      options.directoryFailed?.(path, error)
+    },
   })
 }

@@ -177,8 +177,14 @@ export class LogFiles {
         path,
       })
     }
-    this.discard(this.segments.keepUpTo(index))
-    segment.truncate(found === 'end' ? segment.sizeBytes : found.position)
+    const removed = this.segments.keepUpTo(index)
+    try {
+      segment.truncate(found === 'end' ? segment.sizeBytes : found.position)
+    } catch (error) {
+      for (const each of removed) this.segments.push(each)
+      throw error
+    }
+    this.discard(removed)
     this.#namesChanged = true
     this.markUnsynced(segment)
     return found === 'end' ? offset : Math.min(offset, found.header.baseOffset)

@@ -167,19 +167,20 @@ export class Segment implements SegmentPaths {
     if (this.#indexes !== undefined) this.#closeIndexes(this.#indexes)
   }
 
-  /** Cuts off everything from `sizeBytes` on, and takes appends again. Throws `StorageError`. */
+  /** Cuts off everything from `sizeBytes` on, and takes appends again. Throws `StorageError`; then it is as it was. */
   truncate(sizeBytes: number): void {
     assert(sizeBytes <= this.#sizeBytes, 'a segment is cut, not extended')
     this.#forgetIndexes()
     this.#dropView()
-    this.#sizeBytes = sizeBytes
-    this.#check.truncate(sizeBytes)
-    this.#isActive = true
     // It speaks of batches that go. Batches of the same sizes may come in their place: nothing else would tell.
     this.#owner.resources.env.disk.remove(this.path('summary'))
     // A mapped page behind the end of its file kills the process, and what is sent must not change under way.
-    if (this.#payloadsOut > 0) this.#replaceFile()
-    this.#cutTail()
+    if (this.#payloadsOut > 0) this.#replaceFile(sizeBytes)
+    this.file.get().truncate(sizeBytes)
+    this.#fileMayBeLonger = false
+    this.#sizeBytes = sizeBytes
+    this.#check.truncate(sizeBytes)
+    this.#isActive = true
   }
 
   /** Brings the index files up to date. Throws `StorageError`. */
@@ -336,16 +337,16 @@ export class Segment implements SegmentPaths {
     this.#fileMayBeLonger = false
   }
 
-  /** Leaves the file to whoever still reads it, and goes on with a copy of the same name. Rare, so it may take time. */
-  #replaceFile(): void {
+  /** Leaves the file to whoever still reads it, and goes on with a copy of its start. Rare, so it may take time. */
+  #replaceFile(sizeBytes: number): void {
     const { disk } = this.#owner.resources.env
     const copyPath = `${this.file.path}.tmp`
     const copy = disk.open(copyPath, 'write')
     try {
       copy.truncate(0)
-      const chunk = Buffer.allocUnsafe(Math.min(copyChunkBytes, this.#sizeBytes))
-      for (let at = 0; at < this.#sizeBytes; at += chunk.length) {
-        const count = Math.min(chunk.length, this.#sizeBytes - at)
+      const chunk = Buffer.allocUnsafe(Math.min(copyChunkBytes, sizeBytes))
+      for (let at = 0; at < sizeBytes; at += chunk.length) {
+        const count = Math.min(chunk.length, sizeBytes - at)
         const got = this.file.get().read(chunk, 0, count, at)
         copy.write([chunk.subarray(0, got)], at)
       }

@@ -3,6 +3,11 @@ const unknownOffset = -1
 /** A follower that fetches with a version in which brokers have no epochs (below Fetch v15). */
 export const anyBrokerEpoch = -1
 
+/** Over which a follower fetches. */
+export interface FollowerConnection {
+  readonly closed: boolean
+}
+
 export interface FollowerFetch {
   /** Everything below is in the follower's log, as durably as its flush.policy asks. */
   readonly offset: number
@@ -12,6 +17,7 @@ export interface FollowerFetch {
   readonly brokerEpoch: number
   /** Of the follower's log; -1: it did not say. */
   readonly logStartOffset: number
+  readonly connection: FollowerConnection
 }
 
 /** What the leader of a partition knows of one follower. Forgotten with each new leader epoch (reliability I3). */
@@ -26,6 +32,7 @@ export class FollowerState {
   lastCaughtUpMs: number
   /** Monotonic. */
   lastFetchMs = -Infinity
+  #connection: FollowerConnection | undefined
   #leaderEndAtLastFetch = Infinity
   /** In which it was seen to catch up; undefined: in none. */
   #caughtUpEpoch: number | undefined
@@ -48,8 +55,14 @@ export class FollowerState {
     this.endOffset = offset
     this.logStartOffset = fetch.logStartOffset
     this.lastFetchMs = nowMs
+    this.#connection = fetch.connection
     this.#leaderEndAtLastFetch = leaderEnd
     return true
+  }
+
+  /** It has fetched since `sinceMs`, and has not gone: whoever hears of a new leader closes what led to the old one. */
+  isHeardOf(sinceMs: number): boolean {
+    return this.lastFetchMs >= sinceMs && this.#connection?.closed === false
   }
 
   isCaughtUp(leaderEnd: number, nowMs: number, lagMsMax: number): boolean {

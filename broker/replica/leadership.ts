@@ -178,7 +178,7 @@ export class Leadership {
     const sinceMs = this.#view.nowMs() - ms
     return this.maximalIsr.filter((brokerId) => {
       if (brokerId === this.#nodeId) return true
-      return (this.#followers.get(brokerId)?.lastFetchMs ?? -Infinity) >= sinceMs
+      return this.#followers.get(brokerId)?.isHeardOf(sinceMs) === true
     }).length
   }
 

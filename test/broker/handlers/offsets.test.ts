@@ -147,7 +147,14 @@ t.test('list offsets: a new leader does not tell an end that could go back', asy
   t.same(await ask(4, -1), [errors.leaderNotAvailable.code, -1])
   t.same(await ask(5, Number.MAX_SAFE_INTEGER), [errors.offsetNotAvailable.code, -1])
   t.same(await ask(5, -2), [0, 0])
-  partition.followerFetched(2, { offset: 3, nowMs: 0, brokerEpoch: -1, logStartOffset: 0 })
+  const connection = { closed: false }
+  partition.followerFetched(2, {
+    offset: 3,
+    nowMs: 0,
+    brokerEpoch: -1,
+    logStartOffset: 0,
+    connection,
+  })
   t.same(await ask(5, -1), [0, 3])
 })
 

@@ -4,13 +4,14 @@ import type { FetchPartition } from '../../../broker/handlers/fetch-session.ts'
 import { FollowerState } from '../../../broker/replica/follower-state.ts'
 import type { Partition } from '../../../broker/replica/partition.ts'
 
-const asks: FollowerAsks = { brokerId: 2, brokerEpoch: 7, nowMs: 5000 }
+const connection = { closed: false }
+const asks: FollowerAsks = { brokerId: 2, brokerEpoch: 7, connection, nowMs: 5000 }
 const end = 40
 
 /** A follower in sync that has all 40 records and was told so; each test changes one thing. */
 function stage() {
   const follower = new FollowerState(2, 0)
-  follower.fetched({ offset: end, nowMs: 1000, brokerEpoch: 7, logStartOffset: 3 }, end)
+  follower.fetched({ offset: end, nowMs: 1000, brokerEpoch: 7, logStartOffset: 3, connection }, end)
   const isr = [1, 2]
   const leadership = {
     isr,

@@ -72,3 +72,22 @@ t.test('clean stop: a directory that can not be opened leaves nothing proved', a
   t.equal(again.previousBrokerEpoch, -1)
   await m.simulation.until(again.close())
 })
+
+t.test('last run: after a failed sync the same boot proves nothing', async (t) => {
+  const m = machine()
+  boot(m.env, '11111111-2222-3333-4444-555555555555')
+  const directories = ['/a', '/b']
+  const logs = await open(m, { directories })
+  for (const directory of directories) {
+    const run = { brokerEpoch: 7, flushPolicy: 'interval' }
+    await m.simulation.until(writeLastRun(m.env.disk, directory, run))
+  }
+  t.same(claim(m.env, 7), { previousEpoch: 7, stoppedCleanly: true })
+  const log = logs.create('topic', topicId, 0)
+  append(log, ['x'])
+  m.env.disk.fail({ operation: 'sync', path: '.log', code: 'EIO', times: 1 })
+  await t.rejects(m.simulation.until(log.flush()), { code: 'EIO' })
+  t.same(claim(m.env, 7), lost)
+  await m.simulation.until(logs.close())
+  t.same(claim(m.env, 7), lost)
+})

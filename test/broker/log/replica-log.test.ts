@@ -162,3 +162,25 @@ t.test('replica log: a cut while somebody reads survives a power cut', async (t)
     await m.simulation.until(again.close())
   }
 })
+
+t.test('replica log: a cut that a full disk refused changes nothing', async (t) => {
+  for (const segmentBytes of [1_000_000, 300]) {
+    const m = machine()
+    const logs = await open(m, { transfer: 'sendfile', config: { segmentBytes } })
+    const log = logs.create('topic', topicId, 0)
+    for (let index = 0; index < 8; index++) append(log, numbered(5, index * 5))
+    const read = log.read(10, { bytesMax: 1_000_000, atLeastOneBatch: true, offsetMax: 40 })
+    t.ok(read.ok && read.payload?.source !== undefined, 'bytes of the file are on their way')
+    const count = log.segments.all.length
+    m.env.disk.fail({ operation: 'write', path: '.log.tmp', code: 'ENOSPC', times: 1 })
+    t.throws(() => log.truncateTo(15), { code: 'ENOSPC' })
+    t.equal(log.nextOffset, 40)
+    t.equal(log.segments.all.length, count)
+    t.equal(readAll(log).length, 40, 'it is all there')
+    t.match(append(log, ['x']), { ok: true, baseOffset: 40 })
+    log.truncateTo(15)
+    t.match(log, { nextOffset: 15 })
+    t.equal(readAll(log).length, 15)
+    await m.simulation.until(logs.close())
+  }
+})

@@ -49,6 +49,7 @@ interface World {
   withdrawals: number
   nowMs: number
   expired: boolean
+  connection: { closed: boolean }
   readonly epochs: Map<number, number>
   readonly write: (count?: number) => number
   readonly fetch: (brokerId: number, offset: number, brokerEpoch?: number) => void
@@ -78,6 +79,7 @@ function lead(overrides: Partial<PartitionImage> = {}): World {
     withdrawals: 0,
     nowMs: 1000,
     expired: false,
+    connection: { closed: false },
     epochs,
     write(count = 5) {
       partition.append(Buffer.alloc(count), 'client')
@@ -89,6 +91,7 @@ function lead(overrides: Partial<PartitionImage> = {}): World {
         nowMs: world.nowMs,
         brokerEpoch,
         logStartOffset: 0,
+        connection: world.connection,
       })
     },
   }
@@ -371,6 +374,11 @@ t.test('leader: cut off from controller and followers, it serves no clients', as
   t.equal(await committed, errors.notLeaderOrFollower)
   fetch(2, 10)
   t.notOk(partition.mayBeDeposed, 'its followers would know of another leader')
+  world.connection.closed = true
+  t.ok(partition.mayBeDeposed, 'who closes may have gone to the new leader')
+  world.connection = { closed: false }
+  fetch(2, 10)
+  t.notOk(partition.mayBeDeposed, 'it was only another connection')
   world.nowMs += 10_000
   partition.apply(replicated({ isr: [1], partitionEpoch: 8 }))
   t.notOk(partition.mayBeDeposed, 'alone in the ISR nobody else can be elected')
