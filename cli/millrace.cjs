@@ -4,7 +4,7 @@
 'use strict'
 
 const { existsSync, readFileSync } = require('node:fs')
-const module_ = require('node:module')
+const Module = require('node:module')
 const path = require('node:path')
 const { Script } = require('node:vm')
 
@@ -18,14 +18,14 @@ const compiled = path.join(__dirname, `main.${process.platform}-${process.arch}.
 /** Runs the bundle with the code that the build has compiled, if it fits. Returns its script, of which the build keeps the code. */
 function runCompiled() {
   const cachedData = existsSync(compiled) ? readFileSync(compiled) : undefined
-  const source = module_.wrap(readFileSync(bundle, 'latin1')) // The bundler escapes all that is not ASCII.
+  const source = Module.wrap(readFileSync(bundle, 'latin1')) // The bundler escapes all that is not ASCII.
   const script = new Script(source, { filename: bundle, cachedData })
   const exported = { exports: {} }
   const run = script.runInThisContext()
   run.call(
     exported.exports,
     exported.exports,
-    module_.createRequire(bundle),
+    Module.createRequire(bundle),
     exported,
     bundle,
     __dirname,
@@ -33,8 +33,8 @@ function runCompiled() {
   return script
 }
 
-if (module_.enableCompileCache) {
+if (Module.enableCompileCache) {
   // From Node 22 on it keeps compiled code between runs.
-  module_.enableCompileCache()
+  Module.enableCompileCache()
   require(bundle)
 } else module.exports = { script: runCompiled(), compiled }

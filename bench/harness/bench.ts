@@ -1,7 +1,7 @@
 // A run of the harness from its flags to its files.
 import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
-import { dirname, join } from 'node:path'
+import { basename, dirname, isAbsolute, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { peerNamed, peerNames } from '../peers/peers.ts'
 import { scenarios as allScenarios } from '../scenarios/all.ts'
@@ -86,7 +86,8 @@ async function runIn(folder: string, work: Work): Promise<number> {
     startedAt,
     endedAt: new Date().toISOString(),
     scope: flags.scope,
-    flags: work.args,
+    // Results are published: where this machine keeps its files does not belong there.
+    flags: work.args.map((each) => (isAbsolute(each) ? basename(each) : each)),
     roundsWanted: flags.rounds,
     scale: flags.scale,
     machine,

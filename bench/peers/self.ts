@@ -1,7 +1,7 @@
 // Millrace: what this clone is built to, or another commit of it.
 import { execFileSync } from 'node:child_process'
 import { existsSync } from 'node:fs'
-import { join } from 'node:path'
+import { join, sep } from 'node:path'
 import type { Peer, PeerDescription, RunningPeer, StartOptions, Terms } from '../harness/peer.ts'
 import { Instance, type NodePlan } from './instance.ts'
 import { compiledRoot, repositoryRoot } from './places.ts'
@@ -40,7 +40,8 @@ export class SelfPeer implements Peer {
     return {
       version: `${commit}, Node ${process.version}`,
       remarks: [
-        `runs ${this.program}`,
+        // Without the folders of this machine: results are published.
+        `runs ${this.program.split(sep).slice(-3).join('/')}`,
         'settings as Millrace comes with them, but for addresses, folders and flush.policy; logs warnings',
       ],
     }

@@ -263,8 +263,8 @@ function newDirectory(
     clusterId: options.clusterId,
     configOf: options.configOf,
     flushIntervalMs: options.flushIntervalMs,
-    failed: (error) => {
-      withdrawLastRun(options.env.disk, options.directories)
+    failed: (error, isWriteLost) => {
+      if (isWriteLost) withdrawLastRun(options.env.disk, options.directories)
       options.directoryFailed?.(path, error)
     },
   })

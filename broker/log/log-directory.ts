@@ -42,7 +42,7 @@ export interface LogDirectoryOptions {
   readonly clusterId: string
   readonly configOf: (topic: string) => LogConfig
   readonly flushIntervalMs: number
-  readonly failed: (error: StorageError) => void
+  readonly failed: (error: StorageError, isWriteLost: boolean) => void
 }
 
 export interface DirectoryDescription {
@@ -98,7 +98,7 @@ export class LogDirectory {
     this.#events = {
       dirty: (log) => this.#flushLater(log),
       checkpointDue: (log) => this.#checkpointLater(log),
-      failed: (error) => this.#fail(error),
+      failed: (error) => this.#fail(error, true),
       logStartMoved: (log) => this.#checkpointLater(log),
       recoveryPointLowered: (log, offset) =>
         this.#checkpoints.publishRecoveryPointsNow(this.#logs.values(), { log, offset }),
@@ -439,7 +439,7 @@ export class LogDirectory {
       )
   }
 
-  #fail(error: StorageError): void {
+  #fail(error: StorageError, isWriteLost = false): void {
     if (this.#error !== undefined) return
     this.#error = error
     this.#options.resources.logger.error(
@@ -447,7 +447,7 @@ export class LogDirectory {
       'A log directory is offline',
     )
     for (const log of this.#logs.values()) log.fail(error)
-    this.#options.failed(error)
+    this.#options.failed(error, isWriteLost)
   }
 
   #drop(name: string): void {

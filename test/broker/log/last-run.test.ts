@@ -73,7 +73,8 @@ t.test('clean stop: a directory that can not be opened leaves nothing proved', a
   await m.simulation.until(again.close())
 })
 
-t.test('last run: after a failed sync the same boot proves nothing', async (t) => {
+/** Logs in two directories, written under registration 7. */
+async function running() {
   const m = machine()
   boot(m.env, '11111111-2222-3333-4444-555555555555')
   const directories = ['/a', '/b']
@@ -82,6 +83,11 @@ t.test('last run: after a failed sync the same boot proves nothing', async (t) =
     const run = { brokerEpoch: 7, flushPolicy: 'interval' }
     await m.simulation.until(writeLastRun(m.env.disk, directory, run))
   }
+  return { m, logs }
+}
+
+t.test('last run: after a failed sync the same boot proves nothing', async (t) => {
+  const { m, logs } = await running()
   t.same(claim(m.env, 7), { previousEpoch: 7, stoppedCleanly: true })
   const log = logs.create('topic', topicId, 0)
   append(log, ['x'])
@@ -90,4 +96,13 @@ t.test('last run: after a failed sync the same boot proves nothing', async (t) =
   t.same(claim(m.env, 7), lost)
   await m.simulation.until(logs.close())
   t.same(claim(m.env, 7), lost)
+})
+
+t.test('last run: a clean stop that a full disk spoils has lost nothing', async (t) => {
+  const { m, logs } = await running()
+  append(logs.create('topic', topicId, 0), ['x'])
+  const path = 'recovery-point-offset-checkpoint'
+  m.env.disk.fail({ operation: 'write', path, code: 'ENOSPC', times: 9 })
+  await m.simulation.until(logs.close())
+  t.same(claim(m.env, 7), { previousEpoch: 7, stoppedCleanly: true })
 })

@@ -240,6 +240,16 @@ function expectedOffset(target: number): object | undefined {
   return undefined
 }
 
+/** Of the last segment, which was synced: says what it was before. */
+function cutLastByte({ env: { disk } }: Machine): { name: string; sizeBytes: number } {
+  const name = disk.list(folder).findLast((each) => each.endsWith('.log'))!
+  const opened = disk.open(`${folder}/${name}`, 'write')
+  const sizeBytes = opened.size()
+  opened.truncate(sizeBytes - 1)
+  opened.close()
+  return { name, sizeBytes }
+}
+
 t.test(
   'recovery: a log that ends before its recovery point stays offline, others are served',
   async (t) => {
@@ -248,11 +258,7 @@ t.test(
     append(logs.create('other', topicId, 0), ['x'])
     await m.simulation.until(logs.close())
     const { disk } = m.env
-    const name = disk.list(folder).findLast((each) => each.endsWith('.log'))!
-    const opened = disk.open(`${folder}/${name}`, 'write')
-    const sizeBytes = opened.size()
-    opened.truncate(sizeBytes - 1)
-    opened.close()
+    const { name, sizeBytes } = cutLastByte(m)
     const again = await open(m, { config })
     t.equal(again.get('topic', 0), undefined)
     t.throws(() => again.create('topic', topicId, 0), {
@@ -294,11 +300,7 @@ t.test('recovery: a log that lost what was synced is not cut by any later start'
     logs.get('topic', 0)!.deleteRecords(4)
     await m.simulation.until(logs.close())
     const { disk } = m.env
-    const name = disk.list(folder).findLast((each) => each.endsWith('.log'))!
-    const opened = disk.open(`${folder}/${name}`, 'write')
-    const sizeBytes = opened.size()
-    opened.truncate(sizeBytes - 1)
-    opened.close()
+    const { name, sizeBytes } = cutLastByte(m)
     for (let start = 1; start <= 3; start++) {
       const again = await open(m, { config })
       const title = `start ${start} behind ${what}`

@@ -5,6 +5,15 @@ import type { AnyRecord } from '../../../client/consumer/record.ts'
 import { KafkaError } from '../../../client/errors.ts'
 import { FakeMembership, LogWorld, place, records, taken } from './log-world.ts'
 
+/** A consumer in a group that assigns what the test says. */
+function inGroup(world: LogWorld) {
+  let group: FakeMembership | undefined
+  const membership = (listener: ConstructorParameters<typeof FakeMembership>[0]) =>
+    (group = new FakeMembership(listener))
+  const consumer = world.consumer({ group: 'billing' }, { membership })
+  return { consumer, group: group! }
+}
+
 t.test('subscribe: records come in order, across batches and fetches', async (t) => {
   const world = await new LogWorld().open()
   const [log] = world.partitions
@@ -32,19 +41,16 @@ t.test(
   async (t) => {
     const world = await new LogWorld().open()
     world.partitions[0]!.append(['a', 'b', 'c', 'd'])
-    let group: FakeMembership | undefined
-    const membership = (listener: ConstructorParameters<typeof FakeMembership>[0]) =>
-      (group = new FakeMembership(listener))
-    const consumer = world.consumer({ group: 'billing' }, { membership })
+    const { consumer, group } = inGroup(world)
     const iterator = records(consumer)
-    await world.until(group!.assign(0))
+    await world.until(group.assign(0))
     t.strictSame(await taken(world, iterator, 3), ['a', 'b', 'c'])
     await world.until(iterator.return!())
-    t.strictSame(group!.commits, [{ ...place(), offset: 2 }])
+    t.strictSame(group.commits, [{ ...place(), offset: 2 }])
     const again = records(consumer)
     t.strictSame(await taken(world, again, 2), ['c', 'd'], 'it comes again')
     await world.until(consumer.close())
-    t.strictSame(group!.commits.at(-1), { ...place(), offset: 3 })
+    t.strictSame(group.commits.at(-1), { ...place(), offset: 3 })
   },
 )
 
@@ -53,12 +59,9 @@ t.test(
   async (t) => {
     const world = await new LogWorld().open()
     world.partitions[0]!.append(['a', 'b', 'c'])
-    let group: FakeMembership | undefined
-    const membership = (listener: ConstructorParameters<typeof FakeMembership>[0]) =>
-      (group = new FakeMembership(listener))
-    const consumer = world.consumer({ group: 'billing' }, { membership })
+    const { consumer, group } = inGroup(world)
     const iterator = records(consumer)
-    await world.until(group!.assign(0))
+    await world.until(group.assign(0))
     t.strictSame(await taken(world, iterator, 2), ['a', 'b'])
     await world.until(iterator.return!())
     const others = consumer.subscribe('payments')[Symbol.asyncIterator]()
@@ -66,23 +69,20 @@ t.test(
     const waiting = others.next().then(({ done }) => (delivered = done !== true))
     await world.pass(20_000)
     t.notOk(delivered)
-    t.strictSame(group!.commits.at(-1), { ...place(), offset: 1 })
+    t.strictSame(group.commits.at(-1), { ...place(), offset: 1 })
     await world.until(consumer.close())
     await world.until(waiting)
     t.notOk(delivered)
-    t.strictSame(group!.commits.at(-1), { ...place(), offset: 1 })
+    t.strictSame(group.commits.at(-1), { ...place(), offset: 1 })
   },
 )
 
 t.test('subscribe: what is subscribed again before the group took it away goes on', async (t) => {
   const world = await new LogWorld().open()
   world.partitions[0]!.append(['a', 'b', 'c'])
-  let group: FakeMembership | undefined
-  const membership = (listener: ConstructorParameters<typeof FakeMembership>[0]) =>
-    (group = new FakeMembership(listener))
-  const consumer = world.consumer({ group: 'billing' }, { membership })
+  const { consumer, group } = inGroup(world)
   const first = records(consumer)
-  await world.until(group!.assign(0))
+  await world.until(group.assign(0))
   t.strictSame(await taken(world, first, 1), ['a'])
   await world.until(first.return!())
   const others = consumer.subscribe('payments')[Symbol.asyncIterator]()
