@@ -3,7 +3,7 @@ import { parseArgs } from 'node:util'
 import { benchAppend } from './append.ts'
 import { benchCluster } from './cluster.ts'
 import { benchFetch } from './fetch.ts'
-import { compareRuns, reportAgain, runBench, usageText } from './harness/bench.ts'
+import { compareRuns, interruptedCode, reportAgain, runBench, usageText } from './harness/bench.ts'
 import { flagsOf, UsageError } from './harness/flags.ts'
 import { benchProduce } from './produce.ts'
 import { benchSdk } from './sdk.ts'
@@ -60,7 +60,10 @@ async function runOwn(name: 'floor' | 'sdk' | 'cluster', args: readonly string[]
 }
 
 try {
-  process.exitCode = await main(process.argv.slice(2))
+  const exitCode = await main(process.argv.slice(2))
+  process.exitCode = exitCode
+  // What was under way may still wait for a broker that is gone.
+  if (exitCode === interruptedCode) process.exit()
 } catch (error) {
   const isMisuse =
     error instanceof UsageError ||

@@ -493,7 +493,7 @@ function limitsOf(config: BrokerConfig): ConnectionLimits {
     backlogBytesMax: config.connectionBacklogBytesMax,
     backlogStallMsMax: config.connectionBacklogTimeoutMs,
     firstByteMsMax: config.connectionFirstByteTimeoutMs,
-    idleMsMax: config.connectionsMaxIdleMs,
+    idleMsMax: config.connectionsMaxIdleMs < 0 ? Infinity : config.connectionsMaxIdleMs,
     frameBytesPerSecondMin: config.connectionFrameBytesPerSecondMin,
   }
 }

@@ -3,7 +3,7 @@ import { topic } from '../client/topic.ts'
 import { openKafka } from './client.ts'
 import type { ConsumeOptions } from './consume.ts'
 import { CliError } from './errors.ts'
-import { wholeNumber } from './options.ts'
+import { checkTopicName, wholeNumber } from './options.ts'
 import { writeOut } from './output.ts'
 import { formatRecord, recordFormatOf } from './record-output.ts'
 
@@ -13,6 +13,8 @@ export async function consumeAsMember(
   group: string,
   options: ConsumeOptions,
 ): Promise<void> {
+  checkTopicName(topicName)
+  if (group === '') throw CliError.usage('--group must not be empty')
   const countMax = options.count === undefined ? Infinity : wholeNumber('--count', options.count, 1)
   const offsetReset = resetOf(options)
   const format = recordFormatOf(options)

@@ -150,9 +150,7 @@ export function reportOf(error: unknown): Report {
   if (error instanceof CliError) return error.report
   if (error instanceof KafkaError) {
     const advice = clientAdvice[error.code]
-    const exitCode =
-      advice?.exitCode ??
-      (error.code.endsWith('AUTHORIZATION_FAILED') ? exitCodes.denied : exitCodes.failed)
+    const exitCode = advice?.exitCode ?? exitCodeOf(error)
     return { code: error.code, message: error.message, fix: advice?.fix, exitCode }
   }
   if (error instanceof NetworkError || error instanceof StorageError) {
@@ -178,6 +176,13 @@ export function reportOf(error: unknown): Report {
   const message = error instanceof Error ? error.message : String(error)
   const why = error instanceof Error ? error.stack : undefined
   return { code: 'UNEXPECTED', message, why, exitCode: exitCodes.failed }
+}
+
+function exitCodeOf({ code, kind, retriable }: KafkaError): number {
+  if (code.endsWith('AUTHORIZATION_FAILED')) return exitCodes.denied
+  // It was tried for as long as was allowed.
+  const isLate = retriable || kind === 'timeout' || kind === 'network'
+  return isLate ? exitCodes.unreachable : exitCodes.failed
 }
 
 /** The shape of `ux.md` §2; one line of JSON when the output is JSON. */

@@ -9,6 +9,7 @@ import { openKafka } from './client.ts'
 import { confirmed } from './confirmation.ts'
 import { CliError } from './errors.ts'
 import { exitCodes } from './exit-codes.ts'
+import { oneByOne } from './one-by-one.ts'
 import { wholeNumber, type GlobalOptions } from './options.ts'
 import { formatJson, formatTable, writeOut } from './output.ts'
 import { parseTime } from './start-position.ts'
@@ -73,11 +74,15 @@ export async function resetOffsets(id: string, options: ResetCommandOptions): Pr
       )
     }
     const rows: ResetPartition[] = []
-    for (const topic of topics) {
-      const some = partitions.length > 0 ? { partitions } : {}
-      rows.push(...(await groups.resetOffsets(id, topic, { to, dryRun, ...some })))
+    const some = partitions.length > 0 ? { partitions } : {}
+    try {
+      await oneByOne(topics, async (topic) => {
+        rows.push(...(await groups.resetOffsets(id, topic, { to, dryRun, ...some })))
+      })
+    } finally {
+      // What was moved before another topic failed is told too.
+      if (rows.length > 0) await writeOut(process.stdout, resetText(id, rows, options))
     }
-    await writeOut(process.stdout, resetText(id, rows, options))
     if (dryRun) process.stderr.write('Nothing was changed: --execute does it\n')
   })
 }
@@ -88,12 +93,12 @@ export async function deleteGroups(
 ): Promise<void> {
   await confirmed(`Delete ${ids.join(', ')} with all committed offsets?`, options.yes)
   await withGroups(options, async (groups) => {
-    for (const id of ids) {
+    await oneByOne(ids, async (id) => {
       await groups.delete(id)
       if (options.output === 'json')
         await writeOut(process.stdout, formatJson({ group: id, deleted: true }))
       else process.stderr.write(`Deleted group ${id}\n`)
-    }
+    })
   })
 }
 
@@ -151,16 +156,16 @@ function groupJson(group: GroupDescription, lags: readonly PartitionLag[]): obje
       topic: each.topic,
       partition: each.partition,
       committed_offset: each.committed < 0 ? null : String(each.committed),
-      start_offset: String(each.start),
-      end_offset: String(each.end),
-      lag: String(each.lag),
+      start_offset: each.start < 0 ? null : String(each.start),
+      end_offset: each.end < 0 ? null : String(each.end),
+      lag: each.lag < 0 ? null : String(each.lag),
       member_id: each.memberId === '' ? null : each.memberId,
     })),
   }
 }
 
 function groupText(group: GroupDescription, lags: readonly PartitionLag[]): string {
-  const total = lags.reduce((sum, { lag }) => sum + lag, 0)
+  const total = lags.reduce((sum, { lag }) => sum + Math.max(lag, 0), 0)
   const lines = [
     `group       ${group.id}\n`,
     `state       ${group.state}\n`,
@@ -175,8 +180,8 @@ function groupText(group: GroupDescription, lags: readonly PartitionLag[]): stri
       { title: 'TOPIC', of: (row) => row.topic },
       { title: 'PARTITION', of: (row) => row.partition, right: true },
       { title: 'COMMITTED', of: (row) => (row.committed < 0 ? '-' : row.committed), right: true },
-      { title: 'END', of: (row) => row.end, right: true },
-      { title: 'LAG', of: (row) => row.lag, right: true },
+      { title: 'END', of: (row) => (row.end < 0 ? '-' : row.end), right: true },
+      { title: 'LAG', of: (row) => (row.lag < 0 ? '-' : row.lag), right: true },
       { title: 'MEMBER', of: (row) => (row.memberId === '' ? '-' : row.memberId) },
       { title: 'HOST', of: (row) => hosts.get(row.memberId)?.host ?? '-' },
     ],

@@ -1,3 +1,5 @@
+import { parseAddress } from '../client/address.ts'
+import { topicNameProblem } from '../protocol/topic-name.ts'
 import { CliError } from './errors.ts'
 import type { OutputFormat } from './output.ts'
 
@@ -25,6 +27,14 @@ export function bootstrapOf(
     .filter((each) => each !== '')
   if (brokers.length === 0)
     throw CliError.usage('--bootstrap names no broker', 'use --bootstrap HOST:PORT')
+  for (const broker of brokers) {
+    try {
+      parseAddress(broker)
+    } catch {
+      const source = options.bootstrap === undefined ? 'the environment' : '--bootstrap'
+      throw CliError.usage(`${source} names "${broker}" as a broker`, 'use HOST:PORT')
+    }
+  }
   return brokers
 }
 
@@ -33,12 +43,30 @@ export function collect(value: string, earlier: readonly string[]): string[] {
   return [...earlier, value]
 }
 
-export function wholeNumber(name: string, text: string, least: number): number {
+export function wholeNumber(
+  name: string,
+  text: string,
+  least: number,
+  most = Number.MAX_SAFE_INTEGER,
+): number {
   const value = Number(text)
-  if (!/^-?\d+$/.test(text) || !Number.isSafeInteger(value) || value < least) {
-    throw CliError.usage(`${name} must be a whole number of at least ${least}, not "${text}"`)
+  if (!/^-?\d+$/.test(text) || value < least || value > most) {
+    const range =
+      most === Number.MAX_SAFE_INTEGER ? `of at least ${least}` : `from ${least} to ${most}`
+    throw CliError.usage(`${name} must be a whole number ${range}, not "${text}"`)
   }
   return value
+}
+
+/** What the protocol has room for. */
+export const partitionCountMax = 2_147_483_647
+export const replicationFactorMax = 32_767
+
+/** Refuses what no topic can be called. */
+export function checkTopicName(name: string): void {
+  const problem = topicNameProblem(name)
+  if (problem === undefined) return
+  throw CliError.usage(problem, 'use up to 249 letters, digits, ".", "_" and "-"')
 }
 
 /** `key=value` texts; the value may hold further "=". */

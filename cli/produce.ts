@@ -4,7 +4,7 @@ import { openKafka } from './client.ts'
 import { CliError, reportOf } from './errors.ts'
 import { exitCodes } from './exit-codes.ts'
 import { linesOf } from './lines.ts'
-import { keyValue, oneOf, wholeNumber, type GlobalOptions } from './options.ts'
+import { checkTopicName, keyValue, oneOf, wholeNumber, type GlobalOptions } from './options.ts'
 import { formatJson, writeOut } from './output.ts'
 import { parseLine, type LineFormat } from './record-input.ts'
 
@@ -24,6 +24,7 @@ const codecs = ['none', 'gzip', 'snappy', 'lz4', 'zstd'] as const
 const acksByName = { '0': 0, '1': 1, all: 'all' } as const
 type Acks = (typeof acksByName)[keyof typeof acksByName]
 const batchBytesMin = 1024
+const batchBytesMax = 1024 ** 3
 const requestBytesMax = 100 * 1024 * 1024
 
 interface Parsed {
@@ -37,6 +38,7 @@ interface Parsed {
 
 /** Every line of standard input becomes a record. */
 export async function produce(topicName: string, options: ProduceOptions): Promise<void> {
+  checkTopicName(topicName)
   const parsed = parse(options)
   await using kafka = await openKafka(options)
   const { acks, codec, level, batchBytes } = parsed
@@ -119,7 +121,7 @@ function parse(options: ProduceOptions): Parsed {
     acks: acksByName[oneOf('--acks', options.acks, ['0', '1', 'all'])],
     codec: oneOf('--compression', options.compression, codecs),
     level:
-      options.level === undefined ? undefined : wholeNumber('--level', options.level, -131_072),
-    batchBytes: wholeNumber('--batch-bytes', options.batchBytes, batchBytesMin),
+      options.level === undefined ? undefined : wholeNumber('--level', options.level, -131_072, 22),
+    batchBytes: wholeNumber('--batch-bytes', options.batchBytes, batchBytesMin, batchBytesMax),
   }
 }

@@ -46,19 +46,15 @@ function parseJsonLine(line: Buffer, lineNumber: number, format: LineFormat): In
   if (typeof parsed !== 'object' || parsed === null || Array.isArray(parsed))
     throw fail('is not a JSON object')
   const fields = new Map<string, unknown>(Object.entries(parsed))
-  const bytes = (name: string, fallback: Buffer | null): Buffer | null => {
-    const base64 = fields.get(`${name}_base64`)
-    if (typeof base64 === 'string') return Buffer.from(base64, 'base64')
-    const text = fields.get(name)
-    if (text === undefined) return fallback
-    if (text === null) return null
-    // Anything else that JSON knows is passed on as the JSON that it is.
-    return Buffer.from(typeof text === 'string' ? text : JSON.stringify(text))
-  }
+  const bytes = (name: string, fallback: Buffer | null): Buffer | null =>
+    bytesOf(fields.get(name), fields.get(`${name}_base64`), () =>
+      fail(`has a ${name}_base64 that is not base64`),
+    ) ?? (fields.has(name) ? null : fallback)
   const number = (name: string): number | undefined => {
-    const value = fields.get(name)
+    const value = fields.get(name) ?? undefined
     if (value === undefined) return undefined
-    const found = Number(value)
+    const isDigits = typeof value === 'string' && /^\d+$/.test(value)
+    const found = typeof value === 'number' || isDigits ? Number(value) : NaN
     if (!Number.isSafeInteger(found) || found < 0)
       throw fail(`has a ${name} that is no whole number`)
     return found
@@ -69,8 +65,8 @@ function parseJsonLine(line: Buffer, lineNumber: number, format: LineFormat): In
   for (const header of given as unknown[]) {
     const { key, value, value_base64: base64 } = (header ?? {}) as Record<string, unknown>
     if (typeof key !== 'string') throw fail('has a header without a key')
-    if (typeof base64 === 'string') headers.push({ key, value: Buffer.from(base64, 'base64') })
-    else headers.push({ key, value: typeof value === 'string' ? Buffer.from(value) : null })
+    const bad = (): CliError => fail(`has a header ${key} whose value_base64 is not base64`)
+    headers.push({ key, value: bytesOf(value, base64, bad) })
   }
   return {
     key: bytes('key', format.key),
@@ -80,3 +76,17 @@ function parseJsonLine(line: Buffer, lineNumber: number, format: LineFormat): In
     timestamp: number('timestamp'),
   }
 }
+
+/** Null for what is null or absent. Anything but text is passed on as the JSON that it is. */
+function bytesOf(value: unknown, base64: unknown, bad: () => CliError): Buffer | null {
+  if (base64 !== undefined && base64 !== null) {
+    const isBase64 = typeof base64 === 'string' && base64Pattern.test(base64)
+    if (!isBase64) throw bad()
+    return Buffer.from(base64, 'base64')
+  }
+  if (value === undefined || value === null) return null
+  return Buffer.from(typeof value === 'string' ? value : JSON.stringify(value))
+}
+
+/** Node skips what it does not know. */
+const base64Pattern = /^(?:[A-Za-z0-9+/]{4})*(?:[A-Za-z0-9+/]{2}(?:==)?|[A-Za-z0-9+/]{3}=?)?$/

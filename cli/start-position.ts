@@ -30,14 +30,18 @@ export function parsePosition(text: string, nowMs: number): StartPosition {
   )
 }
 
-/** MILLISECONDS, -1h (of s, m, h, d) or a DATE; undefined for anything else. */
+/** ISO 8601, of which a date alone is midnight in UTC. `Date.parse` alone takes "Route 66" for a year. */
+const datePattern = /^\d{4}-\d\d-\d\d([T ]\d\d:\d\d(:\d\d([.,]\d{1,9})?)?(Z|[+-]\d\d:?\d\d)?)?$/
+
+/** MILLISECONDS, -1h (of s, m, h, d) or a DATE; undefined for anything else, and for times before 1970. */
 export function parseTime(text: string, nowMs: number): number | undefined {
-  if (/^\d+$/.test(text)) return Number(text)
   const ago = /^-(\d+)([smhd])$/.exec(text)
   const unit = unitMs[ago?.[2] ?? '']
-  if (ago !== null && unit !== undefined) return nowMs - Number(ago[1]) * unit
-  const date = Date.parse(text)
-  return Number.isNaN(date) ? undefined : date
+  let timestamp = NaN
+  if (/^\d+$/.test(text)) timestamp = Number(text)
+  else if (ago !== null && unit !== undefined) timestamp = nowMs - Number(ago[1]) * unit
+  else if (datePattern.test(text)) timestamp = Date.parse(text.replace(',', '.'))
+  return Number.isSafeInteger(timestamp) && timestamp >= 0 ? timestamp : undefined
 }
 
 export interface Range {

@@ -6,7 +6,14 @@ import { specialTimestamp } from '../client/special-timestamp.ts'
 import { openKafka } from './client.ts'
 import { confirmed } from './confirmation.ts'
 import { CliError } from './errors.ts'
-import { keyValues, wholeNumber, type GlobalOptions } from './options.ts'
+import { oneByOne } from './one-by-one.ts'
+import {
+  keyValues,
+  partitionCountMax,
+  replicationFactorMax,
+  wholeNumber,
+  type GlobalOptions,
+} from './options.ts'
 import { formatJson, formatTable, writeOut } from './output.ts'
 
 export interface CreateOptions extends GlobalOptions {
@@ -31,11 +38,13 @@ export async function createTopics(
   const partitions =
     options.partitions === undefined
       ? undefined
-      : wholeNumber('--partitions', options.partitions, 1)
+      : wholeNumber('--partitions', options.partitions, 1, partitionCountMax)
   const replicationFactor =
-    options.replicas === undefined ? undefined : wholeNumber('--replicas', options.replicas, 1)
+    options.replicas === undefined
+      ? undefined
+      : wholeNumber('--replicas', options.replicas, 1, replicationFactorMax)
   await withAdmin(options, async (admin) => {
-    for (const name of names) {
+    await oneByOne(names, async (name) => {
       try {
         const topic = { name, partitions, replicationFactor, configs }
         await admin.createTopic(topic, { validateOnly: options.dryRun ?? false })
@@ -49,7 +58,7 @@ export async function createTopics(
         if (!exists || options.ifNotExists !== true) throw error
         await say(options, { topic: name, created: false }, `Topic ${name} exists already`)
       }
-    }
+    })
   })
 }
 
@@ -84,14 +93,18 @@ export async function listTopics(
 export async function describeTopic(name: string, options: GlobalOptions): Promise<void> {
   await withAdmin(options, async (admin) => {
     const topic = await admin.describeTopic(name)
-    const indexes = topic.partitions.map((partition) => partition.index)
-    const starts = await admin.listOffsets(name, indexes, specialTimestamp.earliest)
-    const ends = await admin.listOffsets(name, indexes, specialTimestamp.latest)
+    const led = topic.partitions.filter(({ leader }) => leader >= 0).map(({ index }) => index)
+    const offsets = async (timestamp: number): Promise<ReadonlyMap<number, number>> => {
+      const found = await admin.listOffsets(name, led, timestamp)
+      return new Map(found.map(({ partition, offset }) => [partition, offset]))
+    }
+    const starts = await offsets(specialTimestamp.earliest)
+    const ends = await offsets(specialTimestamp.latest)
     const configs = await admin.describeTopicConfigs(name)
-    const partitions = topic.partitions.map((partition, at) => ({
+    const partitions = topic.partitions.map((partition) => ({
       ...partition,
-      start: starts[at]?.offset ?? -1,
-      end: ends[at]?.offset ?? -1,
+      start: starts.get(partition.index),
+      end: ends.get(partition.index),
     }))
     const text =
       options.output === 'json'
@@ -111,7 +124,7 @@ export async function alterTopic(name: string, options: AlterOptions): Promise<v
   const count =
     options.partitions === undefined
       ? undefined
-      : wholeNumber('--partitions', options.partitions, 1)
+      : wholeNumber('--partitions', options.partitions, 1, partitionCountMax)
   if (count === undefined && Object.keys(changes).length === 0) {
     throw CliError.usage(
       'Nothing to alter',
@@ -119,8 +132,11 @@ export async function alterTopic(name: string, options: AlterOptions): Promise<v
     )
   }
   await withAdmin(options, async (admin) => {
-    if (Object.keys(changes).length > 0) await admin.alterTopicConfigs(name, changes)
-    if (count !== undefined) await admin.createPartitions(name, count)
+    const steps = new Map<string, () => Promise<void>>()
+    if (Object.keys(changes).length > 0)
+      steps.set('its configuration', () => admin.alterTopicConfigs(name, changes))
+    if (count !== undefined) steps.set('its partitions', () => admin.createPartitions(name, count))
+    await oneByOne([...steps.keys()], async (step) => steps.get(step)?.())
     await say(options, { topic: name, altered: true }, `Altered topic ${name}`)
   })
 }
@@ -131,10 +147,10 @@ export async function deleteTopics(
 ): Promise<void> {
   await confirmed(`Delete ${names.join(', ')} with all records?`, options.yes)
   await withAdmin(options, async (admin) => {
-    for (const name of names) {
+    await oneByOne(names, async (name) => {
       await admin.deleteTopic(name)
       await say(options, { topic: name, deleted: true }, `Deleted topic ${name}`)
-    }
+    })
   })
 }
 
@@ -158,8 +174,9 @@ interface DescribedPartition {
   readonly leaderEpoch: number
   readonly replicas: readonly number[]
   readonly inSyncReplicas: readonly number[]
-  readonly start: number
-  readonly end: number
+  /** Undefined while nobody leads it. */
+  readonly start: number | undefined
+  readonly end: number | undefined
 }
 
 function topicJson(topic: TopicMetadata): object {
@@ -180,8 +197,8 @@ function partitionJson(partition: DescribedPartition): object {
     leader_epoch: partition.leaderEpoch,
     replicas: partition.replicas,
     in_sync_replicas: partition.inSyncReplicas,
-    start_offset: String(partition.start),
-    end_offset: String(partition.end),
+    start_offset: partition.start === undefined ? null : String(partition.start),
+    end_offset: partition.end === undefined ? null : String(partition.end),
   }
 }
 
@@ -206,8 +223,8 @@ function describeText(
       { title: 'EPOCH', of: (partition) => partition.leaderEpoch, right: true },
       { title: 'REPLICAS', of: (partition) => partition.replicas.join(',') },
       { title: 'IN SYNC', of: (partition) => partition.inSyncReplicas.join(',') },
-      { title: 'START', of: (partition) => partition.start, right: true },
-      { title: 'END', of: (partition) => partition.end, right: true },
+      { title: 'START', of: (partition) => partition.start ?? '-', right: true },
+      { title: 'END', of: (partition) => partition.end ?? '-', right: true },
     ],
     partitions,
   )

@@ -49,8 +49,16 @@ export interface ClusterMetadata {
   readonly topics: ReadonlyMap<string, TopicMetadata>
 }
 
-/** Fetches wait at the broker, and whatever stands behind one on its connection waits too: they get their own. */
-export type Purpose = 'requests' | 'fetches' | 'group' | `${Owner}/${'fetches' | 'group'}`
+/**
+ * Fetches wait at the broker, and whatever stands behind one on its connection waits too: they get their own, as do changes
+ * of topics.
+ */
+export type Purpose =
+  | 'requests'
+  | 'fetches'
+  | 'changes'
+  | 'group'
+  | `${Owner}/${'fetches' | 'group'}`
 
 /** Whose requests wait at brokers without those of others behind them: one consumer, one member of a group. */
 export type Owner = `own-${number}`
@@ -270,10 +278,7 @@ export class Cluster {
     for (const [key, { opening }] of this.#links) {
       if (!key.includes(`/${owner}/`)) continue
       this.#links.delete(key)
-      opening.then(
-        (connection) => connection.close(),
-        () => undefined, // whoever dialled has the error
-      )
+      closeWhenOpen(opening)
     }
   }
 
@@ -288,7 +293,7 @@ export class Cluster {
   /** The broker that takes changes of topics and configurations. */
   async controller(): Promise<Connection> {
     if (this.#controllerId < 0) await this.metadata([])
-    return this.#controllerId < 0 ? this.any() : this.broker(this.#controllerId, 'requests')
+    return this.#controllerId < 0 ? this.any() : this.broker(this.#controllerId, 'changes')
   }
 
   /**
@@ -383,12 +388,12 @@ export class Cluster {
     return [...this.#topics.values()].filter(isLed).map(({ metadata }) => metadata.name)
   }
 
-  async close(): Promise<void> {
+  /** A dial that is on its way ends by itself, within `connectTimeoutMs`: nobody waits for it. */
+  close(): Promise<void> {
     this.#closed = true
-    const links = [...this.#links.values()]
+    for (const { opening } of this.#links.values()) closeWhenOpen(opening)
     this.#links.clear()
-    const opened = await Promise.allSettled(links.map((link) => link.opening))
-    for (const each of opened) if (each.status === 'fulfilled') each.value.close()
+    return Promise.resolve()
   }
 
   async #connect(key: string, address: Address): Promise<Connection> {
@@ -469,6 +474,13 @@ export class Cluster {
     const { clusterId, controllerId } = response
     return { clusterId, controllerId, brokers, topics, errors }
   }
+}
+
+function closeWhenOpen(opening: Promise<Connection>): void {
+  opening.then(
+    (connection) => connection.close(),
+    () => undefined, // whoever dialled has the error
+  )
 }
 
 const unknownTopicCode = 3

@@ -205,15 +205,13 @@ export class Connection {
   /** Takes no further requests, and closes when those on their way are answered. */
   retire(): void {
     this.#retired = true
-    if (this.#pending.length === 0) this.close()
+    if (this.#pending.length === 0) this.#end(this.#replacement())
   }
 
   /** Sends what is queued, then closes. Requests without an answer are rejected. */
   close(): void {
-    this.#fail(
-      clientError('CLOSED', `The connection to ${this.address} was closed`, { retriable: false }),
-    )
-    this.#socket.end()
+    const text = `The connection to ${this.address} was closed`
+    this.#end(clientError('CLOSED', text, { retriable: false }))
   }
 
   /** No answer is to be expected any more: requests are rejected as if the broker had closed the connection. */
@@ -223,10 +221,20 @@ export class Connection {
 
   #unusable(): KafkaError | undefined {
     if (this.#closedBy !== undefined || !this.#retired) return this.#closedBy
+    return this.#replacement()
+  }
+
+  /** For whoever got this connection just before. */
+  #replacement(): KafkaError {
     return clientError('CONNECTION_LOST', `The connection to ${this.address} is being replaced`, {
       retriable: true,
       broker: this.address,
     })
+  }
+
+  #end(error: KafkaError): void {
+    this.#fail(error)
+    this.#socket.end()
   }
 
   #write<A extends AnyApi>(
@@ -298,7 +306,7 @@ export class Connection {
     const { response } = decodeResponse(pending.api, versionOfAnswer(pending, frame), frame)
     this.#pending.splice(at, 1)
     pending.resolve(response as never)
-    if (this.#retired && this.#pending.length === 0) this.close()
+    if (this.#retired && this.#pending.length === 0) this.#end(this.#replacement())
   }
 
   #wakeAt(atMs: number): void {
@@ -334,9 +342,13 @@ export class Connection {
     const { idleMsMax, env } = this.#options
     if (idleMsMax === undefined || this.#closedBy !== undefined) return
     const idleMs = env.clock.monotonicMs() - this.#lastUsedMs
-    if (idleMs >= idleMsMax && this.#pending.length === 0) this.retire()
-    else
-      this.#idleTimer = env.timers.after(Math.max(1, idleMsMax - idleMs), () => this.#watchIdle())
+    if (idleMs >= idleMsMax && this.#pending.length === 0) {
+      this.retire()
+      return
+    }
+    // One whose request waits for longer than that is looked at again later.
+    const leftMs = idleMs < idleMsMax ? idleMsMax - idleMs : idleMsMax
+    this.#idleTimer = env.timers.after(Math.max(1, leftMs), () => this.#watchIdle())
   }
 
   #timedOut(api: AnyApi, timeoutMs: number): void {

@@ -41,9 +41,11 @@ export interface CommittedPartition extends TopicPartition {
 export interface PartitionLag extends TopicPartition {
   /** -1: nothing is committed. */
   readonly committed: number
+  /** -1: nobody leads the partition, or it is gone. */
   readonly start: number
+  /** -1 like `start`. */
   readonly end: number
-  /** Records between the committed offset, or the start without one, and the end. */
+  /** Records between the committed offset, or the start without one, and the end. -1 like `start`. */
   readonly lag: number
   /** "" while nobody has it. */
   readonly memberId: string

@@ -7,6 +7,7 @@ import { ListGroups } from '../protocol/messages/list-groups.ts'
 import { OffsetCommit } from '../protocol/messages/offset-commit.ts'
 import { OffsetDelete } from '../protocol/messages/offset-delete.ts'
 import { OffsetFetch } from '../protocol/messages/offset-fetch.ts'
+import { changing } from './changes.ts'
 import type { Cluster } from './cluster.ts'
 import type { Connection } from './connection.ts'
 import { clientError, refusal, throwIfRefused, KafkaError } from './errors.ts'
@@ -31,6 +32,12 @@ const lastVersionByName = 9
 const firstVersionOfMany = 8
 /** From here a describe of an unknown group is an error instead of "Dead". */
 const groupIdNotFoundCode = errors.groupIdNotFound.code
+
+interface Bounds {
+  readonly partition: number
+  readonly start: number
+  readonly end: number
+}
 
 /** What `GroupAdmin` does, which says more. */
 export class GroupCalls {
@@ -104,7 +111,7 @@ export class GroupCalls {
     const offsets = new Map(committed.map((each) => [keyOf(each), each.offset]))
     const rows: PartitionLag[] = []
     for (const [topic, partitions] of byTopic(wanted.values())) {
-      const bounds = await this.#boundsOf(topic, partitions)
+      const bounds = await this.#knownBoundsOf(topic, partitions)
       for (const { partition, start, end } of bounds) {
         const key = keyOf({ topic, partition })
         const position = offsets.get(key) ?? -1
@@ -115,7 +122,7 @@ export class GroupCalls {
           committed: position,
           start,
           end,
-          lag: Math.max(end - from, 0),
+          lag: end < 0 ? -1 : Math.max(end - from, 0),
           memberId: owners.get(key) ?? '',
         })
       }
@@ -168,13 +175,15 @@ export class GroupCalls {
   }
 
   delete(id: string): Promise<void> {
-    return this.#cluster.retrying(async () => {
+    const remove = async (): Promise<void> => {
       const connection = await this.#coordinator(id)
       const response = await connection.send(DeleteGroups, connection.versionOf(DeleteGroups), {
         groupsNames: [id],
       })
       for (const { errorCode } of response.results) throwIfRefused(`Group ${id}`, errorCode)
-    })
+    }
+    const { name: unknown } = errors.groupIdNotFound
+    return changing(this.#cluster, remove, ({ code }) => code === unknown)
   }
 
   async #listOf(brokerId: number, states: readonly string[]): Promise<GroupListing[]> {
@@ -204,10 +213,16 @@ export class GroupCalls {
     return new Coordinator({ cluster: this.#cluster, groupId }).connection('requests')
   }
 
-  async #boundsOf(
-    topic: string,
-    partitions: readonly number[],
-  ): Promise<{ partition: number; start: number; end: number }[]> {
+  /** -1 for those that have no leader who could tell, and those that are gone. */
+  async #knownBoundsOf(topic: string, partitions: readonly number[]): Promise<Bounds[]> {
+    const { topics } = await this.#topics.describe([topic])
+    const known = topics.get(topic)?.partitions ?? []
+    const led = partitions.filter((partition) => (known[partition]?.leader ?? -1) >= 0)
+    const bounds = new Map((await this.#boundsOf(topic, led)).map((each) => [each.partition, each]))
+    return partitions.map((partition) => bounds.get(partition) ?? { partition, start: -1, end: -1 })
+  }
+
+  async #boundsOf(topic: string, partitions: readonly number[]): Promise<Bounds[]> {
     const [starts, ends] = await Promise.all([
       this.#topics.listOffsets(topic, partitions, specialTimestamp.earliest),
       this.#topics.listOffsets(topic, partitions, specialTimestamp.latest),

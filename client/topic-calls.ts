@@ -1,4 +1,5 @@
 import { zeroUuid } from '../base/uuid.ts'
+import { errors } from '../protocol/errors.ts'
 import { CreatePartitions } from '../protocol/messages/create-partitions.ts'
 import { CreateTopics } from '../protocol/messages/create-topics.ts'
 import { DeleteRecords } from '../protocol/messages/delete-records.ts'
@@ -6,14 +7,18 @@ import { DeleteTopics } from '../protocol/messages/delete-topics.ts'
 import { DescribeConfigs } from '../protocol/messages/describe-configs.ts'
 import { IncrementalAlterConfigs } from '../protocol/messages/incremental-alter-configs.ts'
 import { ListOffsets } from '../protocol/messages/list-offsets.ts'
+import { changing } from './changes.ts'
 import type { ConfigEntry, ConfigSource, FoundOffset, NewTopic } from './admin.ts'
 import type { Cluster, ClusterMetadata, TopicMetadata } from './cluster.ts'
 import { refusal, throwIfRefused } from './errors.ts'
+import { specialTimestamp } from './special-timestamp.ts'
 
-/** How long the broker may take for a change. */
-const changeTimeoutMs = 30_000
+/** How long the broker may take for a change: less than we wait for its answer, unless that was shortened. */
+const changeTimeoutMs = 25_000
 /** In DescribeConfigs and its like. */
 const topicResource = 2
+/** To DeleteRecords. */
+const allThereAre = -1
 /** By the broker's own choice. */
 const brokerDefault = -1
 
@@ -45,7 +50,8 @@ export class TopicCalls {
   }
 
   createTopic(topic: NewTopic, options?: { readonly validateOnly?: boolean }): Promise<void> {
-    return this.#cluster.retrying(async () => {
+    const validateOnly = options?.validateOnly ?? false
+    const create = async (): Promise<void> => {
       const connection = await this.#cluster.controller()
       const response = await connection.send(CreateTopics, connection.versionOf(CreateTopics), {
         topics: [
@@ -58,16 +64,18 @@ export class TopicCalls {
           },
         ],
         timeoutMs: changeTimeoutMs,
-        validateOnly: options?.validateOnly ?? false,
+        validateOnly,
       })
       for (const { errorCode, errorMessage } of response.topics) {
         throwIfRefused(`Topic ${topic.name}`, errorCode, errorMessage)
       }
-    })
+    }
+    const exists = errors.topicAlreadyExists.name
+    return changing(this.#cluster, create, ({ code }) => !validateOnly && code === exists)
   }
 
   deleteTopic(name: string): Promise<void> {
-    return this.#cluster.retrying(async () => {
+    const remove = async (): Promise<void> => {
       const connection = await this.#cluster.controller()
       // By name, which versions before 6 have as a list of its own.
       const response = await connection.send(DeleteTopics, connection.versionOf(DeleteTopics), {
@@ -79,11 +87,13 @@ export class TopicCalls {
       for (const { errorCode, errorMessage } of response.responses) {
         throwOnce(`Topic ${name}`, errorCode, errorMessage)
       }
-    })
+    }
+    const { name: unknown } = errors.unknownTopicOrPartition
+    return changing(this.#cluster, remove, ({ code }) => code === unknown)
   }
 
   createPartitions(name: string, count: number): Promise<void> {
-    return this.#cluster.retrying(async () => {
+    const grow = async (): Promise<void> => {
       const connection = await this.#cluster.controller()
       const response = await connection.send(
         CreatePartitions,
@@ -98,6 +108,11 @@ export class TopicCalls {
       for (const { errorCode, errorMessage } of response.results) {
         throwOnce(`Topic ${name}`, errorCode, errorMessage)
       }
+    }
+    return changing(this.#cluster, grow, async ({ code }) => {
+      if (code !== errors.invalidPartitions.name) return false
+      const { topics } = await this.#cluster.metadata([name])
+      return topics.get(name)?.partitions.length === count
     })
   }
 
@@ -173,9 +188,14 @@ export class TopicCalls {
     return Promise.all(partitions.map((partition) => this.#listOffset(topic, partition, timestamp)))
   }
 
-  #deleteRecords(topic: string, partition: number, offset: number): Promise<number> {
+  async #deleteRecords(topic: string, partition: number, before: number): Promise<number> {
+    // What is written from now on stays, however often this is tried.
+    const offset =
+      before === allThereAre
+        ? (await this.#listOffset(topic, partition, specialTimestamp.latest)).offset
+        : before
     return this.#cluster.retrying(async () => {
-      const { connection } = await this.#cluster.leader(topic, partition, 'requests')
+      const { connection } = await this.#cluster.leader(topic, partition, 'changes')
       const response = await connection.send(DeleteRecords, connection.versionOf(DeleteRecords), {
         topics: [{ name: topic, partitions: [{ partitionIndex: partition, offset }] }],
         timeoutMs: changeTimeoutMs,

@@ -1,5 +1,6 @@
 import { splitList, type Property } from '../base/property.ts'
 import type { ClusterImage } from '../broker/metadata/image.ts'
+import { stringBytesMax } from '../protocol/bytes/native-strings.ts'
 import { errors } from '../protocol/errors.ts'
 import type { ConfigResourceType, MetadataRecord } from '../protocol/metadata-records/records.ts'
 import { topicNameProblem } from '../protocol/topic-name.ts'
@@ -315,6 +316,11 @@ function settle(
   const record = { type: 'config', resourceType: resource.type, resource: resource.name } as const
   for (const [name, value] of values) {
     const text = canonical(propertyOf(schema, resource, name), value)
+    // APPEND makes a value longer than any request can bring it.
+    if (Buffer.byteLength(text) > stringBytesMax) {
+      const why = `The value of ${name} would take more than ${stringBytesMax} bytes`
+      return refuse(errors.invalidConfig, why)
+    }
     if (before.get(name) !== text) change.records.push({ ...record, name, value: text })
   }
   for (const name of before.keys()) {

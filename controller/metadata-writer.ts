@@ -132,7 +132,8 @@ export class MetadataWriter {
       return writer
     } catch (error) {
       await store.close()
-      throw error
+      // It is the store's, whichever of the first transactions it refused.
+      throw error instanceof MetadataLogError ? (error.cause ?? error) : error
     }
   }
 

@@ -16,6 +16,9 @@ export interface Plan<T> {
   readonly answer: T
 }
 
+/** Messages repeat what was sent, and a string of an answer ends at 32,767 bytes. */
+const messageLengthMax = 1024
+
 export function refuse(error: ErrorInfo, message: string = error.message): Refusal {
-  return { ok: false, error, message }
+  return { ok: false, error, message: message.slice(0, messageLengthMax) }
 }

@@ -152,6 +152,18 @@ export class RealSocket implements Socket {
     socket.end(() => {
       setTimeout(() => socket.destroy(), lingerMs).unref()
     })
+    this.#destroyIfStuck(Infinity)
+  }
+
+  /** A peer that takes nothing any more would hold the socket, and the process, for ever. */
+  #destroyIfStuck(earlierBytes: number): void {
+    const look = (): void => {
+      const { backlogBytes } = this
+      if (backlogBytes === 0) return
+      if (backlogBytes === earlierBytes) this.destroy()
+      else this.#destroyIfStuck(backlogBytes)
+    }
+    setTimeout(look, lingerMs).unref()
   }
 
   destroy(error?: Error): void {

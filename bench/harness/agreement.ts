@@ -6,29 +6,47 @@ import { columns, interval } from './table.ts'
 
 /** Of the ratios, so many must agree. */
 export const agreementWanted = 0.9
+/** An interval whose ends are farther apart, as a factor, agrees with nearly everything. */
+const wideFactor = 4
 
 export interface Agreement {
   readonly rows: readonly {
     readonly name: string
-    readonly one: Ratio
-    readonly other: Ratio
-    /** The intervals have something in common. */
+    /** Undefined: the run has no such ratio. */
+    readonly one: Ratio | undefined
+    readonly other: Ratio | undefined
     readonly agrees: boolean
+    /** One of the intervals is so wide that it hardly says anything. */
+    readonly isWide: boolean
   }[]
-  /** Of those that agree; 1 when there is nothing to compare. */
+  /** Of those that agree. */
   readonly part: number
 }
 
+/** Every ratio that one of them has. */
 export function agreementOf(one: RunResult, other: RunResult): Agreement {
-  const others = ratiosOf(other)
-  const rows = [...ratiosOf(one)].flatMap(([name, first]) => {
-    const second = others.get(name)
-    if (second === undefined) return []
-    const agrees = first.low <= second.high && second.low <= first.high
-    return [{ name, one: first, other: second, agrees }]
+  const [ones, others] = [ratiosOf(one), ratiosOf(other)]
+  const rows = [...new Set([...ones.keys(), ...others.keys()])].map((name) => {
+    const [first, second] = [ones.get(name), others.get(name)]
+    const agrees = first !== undefined && second !== undefined && agree(first, second)
+    const isWide = [first, second].some(
+      (ratio) => ratio !== undefined && !(ratio.high <= ratio.low * wideFactor),
+    )
+    return { name, one: first, other: second, agrees, isWide }
   })
   const agreed = rows.filter(({ agrees }) => agrees).length
-  return { rows, part: rows.length === 0 ? 1 : agreed / rows.length }
+  return { rows, part: agreed / rows.length }
+}
+
+/**
+ * Their distance is within what both intervals together allow: the root of the sum of the squares of the halves that face
+ * each other, as for the difference of two measurements. That the intervals touch would be far less.
+ */
+export function agree(one: Ratio, other: Ratio): boolean {
+  const [less, more] = one.paired <= other.paired ? [one, other] : [other, one]
+  const distance = Math.log(more.paired / less.paired)
+  const allowed = Math.hypot(Math.log(less.high / less.paired), Math.log(more.paired / more.low))
+  return distance <= allowed || less.paired === more.paired
 }
 
 /** Of every figure, by its cell and peer. A single round has no interval to agree within. */
@@ -45,14 +63,16 @@ function ratiosOf(run: RunResult): Map<string, Ratio> {
 }
 
 export function agreementLines({ rows, part }: Agreement): string[] {
-  const lines = rows.map(({ name, one, other, agrees }) => [
+  const lines = rows.map(({ name, one, other, agrees, isWide }) => [
     name,
-    interval(one),
-    interval(other),
-    agrees ? '' : 'DIFFERS',
+    one === undefined ? 'missing' : interval(one),
+    other === undefined ? 'missing' : interval(other),
+    `${agrees ? '' : 'DIFFERS'}${isWide ? ' wide' : ''}`.trim(),
   ])
+  const agreed = rows.filter(({ agrees }) => agrees)
+  const wide = agreed.filter(({ isWide }) => isWide).length
   return [
     ...columns([['ratio', 'one', 'other', ''], ...lines]),
-    `${rows.filter(({ agrees }) => agrees).length} of ${rows.length} ratios agree: ${Math.round(part * 100)} %`,
+    `${agreed.length} of ${rows.length} ratios agree: ${Math.round(part * 100)} %; of those ${wide} have an interval over more than a factor of ${wideFactor}`,
   ]
 }

@@ -1,5 +1,13 @@
 // A run of the harness from its flags to its files.
-import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import {
+  closeSync,
+  mkdirSync,
+  mkdtempSync,
+  openSync,
+  readFileSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs'
 import { tmpdir } from 'node:os'
 import { basename, dirname, isAbsolute, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
@@ -79,9 +87,10 @@ async function runIn(folder: string, work: Work): Promise<number> {
     secondsMax: flags.secondsMax,
   })
   if (refusal !== undefined) throw new UsageError(refusal)
+  checkWritable([flags.outPath, flags.htmlPath, flags.resultsPath])
   const machine = machineOf(folder)
-  const { cells, log } = await measure(plan, { folder, flags, signal })
-  const run: RunResult = {
+  const commit = commitOf(repositoryRoot)
+  const resultOf = ({ cells, log }: Measured, isInterrupted: boolean): RunResult => ({
     format: 1,
     startedAt,
     endedAt: new Date().toISOString(),
@@ -91,22 +100,42 @@ async function runIn(folder: string, work: Work): Promise<number> {
     roundsWanted: flags.rounds,
     scale: flags.scale,
     machine,
-    commit: commitOf(repositoryRoot),
+    commit,
     peers,
     scenarios: scenarios.map(({ name, summary }) => ({ name, summary })),
     cells,
     log,
-    isInterrupted: signal.aborted,
-  }
+    isInterrupted,
+  })
+  // After each cell: whatever ends the run, what was measured is there.
+  const measured = await measure(plan, {
+    folder,
+    flags,
+    signal,
+    keep: (soFar) => writeJson(resultOf(soFar, true), flags),
+  })
+  const run = resultOf(measured, signal.aborted)
   publish(run, flags)
   return exitCodeOf(run)
 }
 
+interface Measured {
+  readonly cells: readonly CellResult[]
+  readonly log: Runner['log']
+}
+
 async function measure(
   plan: Plan,
-  { folder, flags, signal }: { folder: string; flags: Flags; signal: AbortSignal },
-): Promise<{ cells: CellResult[]; log: Runner['log'] }> {
+  options: {
+    readonly folder: string
+    readonly flags: Flags
+    readonly signal: AbortSignal
+    readonly keep: (soFar: Measured) => void
+  },
+): Promise<Measured> {
+  const { folder, flags, signal, keep } = options
   const { scope, gateTimeoutMs, secondsMax } = flags
+  const finished: CellResult[] = []
   const runner = new Runner({
     folder,
     scope,
@@ -114,7 +143,11 @@ async function measure(
     secondsMax,
     signal,
     print,
-    finished: (cell) => print(cellLines(summarizeCell(cell)).join('\n')),
+    finished: (cell) => {
+      print(cellLines(summarizeCell(cell)).join('\n'))
+      finished.push(cell)
+      keep({ cells: finished, log: runner.log })
+    },
   })
   const cells = await runner.run(plan)
   return { cells, log: runner.log }
@@ -170,8 +203,15 @@ function scenariosOf({ scenarios, scope, cell }: Flags): Scenario[] {
       scenario.cells(...given).filter(({ name }) => cell === undefined || name.includes(cell)),
   }))
   const present = filtered.filter((scenario) => scenario.cells(scope, 1).length > 0)
-  if (present.length === 0) throw new UsageError('No cell has such a name')
+  if (present.length === 0) {
+    const what = cell === undefined ? names(scenarios) : `Of ${names(scenarios)}, ${cell}`
+    throw new UsageError(`${what} has no cell ${scope === 'full' ? 'here' : 'without --full'}`)
+  }
   return present
+}
+
+function names(scenarios: readonly string[]): string {
+  return scenarios.length === 0 ? 'all scenarios' : scenarios.join(', ')
 }
 
 /** The first Ctrl-C ends the run and keeps what was found; a second one ends at once. Nothing is left running either way. */
@@ -194,11 +234,17 @@ function onInterrupt(interruption: AbortController, folder: string): () => void 
   }
 }
 
-export function publish(run: RunResult, flags: Flags): void {
+/** Gives the path. */
+function writeJson(run: RunResult, flags: Flags): string {
   const stamp = run.startedAt.replaceAll(/[:.]/g, '-')
   const outPath = flags.outPath ?? join(repositoryRoot, 'bench', 'out', `${stamp}.json`)
-  const htmlPath = flags.htmlPath ?? outPath.replace(/(\.json)?$/, '.html')
   write(outPath, `${JSON.stringify(run, null, 1)}\n`)
+  return outPath
+}
+
+export function publish(run: RunResult, flags: Flags): void {
+  const outPath = writeJson(run, flags)
+  const htmlPath = flags.htmlPath ?? outPath.replace(/(\.json)?$/, '.html')
   write(htmlPath, htmlReport(run))
   const summaries = summarizeRun(run)
   print(`\n${ratioLines(summaries).join('\n')}\n`)
@@ -206,7 +252,12 @@ export function publish(run: RunResult, flags: Flags): void {
   const planned = run.cells.reduce((sum, { plannedSeconds }) => sum + plannedSeconds, 0)
   print(`It took ${minutes(took)} min, ${minutes(planned)} min were planned.`)
   print(`~: the interval holds 1, or not every round says the same.\n${outPath}\n${htmlPath}`)
-  const isWhole = run.scope === 'full' && flags.scenarios.length === 0 && !run.isInterrupted
+  // As it comes: every flag but those that say where to write makes it another run.
+  const isWhole =
+    run.scope === 'full' &&
+    run.scenarios.length === allScenarios.length &&
+    !run.isInterrupted &&
+    !run.flags.some((flag) => /^--(cell|peers|rounds|secs)\b/.test(flag))
   const resultsPath =
     flags.resultsPath ?? (isWhole ? join(repositoryRoot, 'bench', 'RESULTS.md') : undefined)
   if (resultsPath === undefined) return
@@ -214,12 +265,25 @@ export function publish(run: RunResult, flags: Flags): void {
   print(resultsPath)
 }
 
+/** Before anything is measured: a run of 40 minutes must not end without its files. */
+function checkWritable(paths: readonly (string | undefined)[]): void {
+  for (const path of paths) {
+    if (path === undefined) continue
+    try {
+      mkdirSync(dirname(path), { recursive: true })
+      closeSync(openSync(path, 'a'))
+    } catch (error) {
+      throw new UsageError(`${path} can't be written: ${messageOf(error)}`)
+    }
+  }
+}
+
 function write(path: string, text: string): void {
   mkdirSync(dirname(path), { recursive: true })
   writeFileSync(path, text)
 }
 
-const interruptedCode = 130
+export const interruptedCode = 130
 
 /** 1: Millrace itself failed somewhere. A peer that is missing is no failure. */
 function exitCodeOf(run: RunResult): number {
@@ -227,19 +291,21 @@ function exitCodeOf(run: RunResult): number {
   const hasFailed = run.cells.some(({ entries }) =>
     entries.some(({ peer, skipped }) => peer === ownName && skipped !== undefined),
   )
-  return hasFailed ? 1 : 0
+  const isAbsent = run.peers.some(({ name, skipped }) => name === ownName && skipped !== undefined)
+  return hasFailed || isAbsent ? 1 : 0
 }
 
 function print(text: string): void {
   console.log(text)
 }
 
-/** Two JSON files: which ratios of the first lie within the interval of the second, and the other way round. */
+/** Two JSON files: which ratios are as near to each other as their intervals say. */
 export function compareRuns(paths: readonly string[]): number {
   const [one, other] = paths
   if (one === undefined || other === undefined || paths.length !== 2)
     throw new UsageError('compare takes two JSON files')
   const agreement = agreementOf(readRun(one), readRun(other))
+  if (agreement.rows.length === 0) throw new UsageError('They have no ratios to compare')
   print(agreementLines(agreement).join('\n'))
   return agreement.part >= agreementWanted ? 0 : 1
 }
@@ -254,7 +320,12 @@ export function reportAgain(args: readonly string[]): number {
 }
 
 function readRun(path: string): RunResult {
-  const run = JSON.parse(readFileSync(path, 'utf8')) as RunResult
+  let run: RunResult
+  try {
+    run = JSON.parse(readFileSync(path, 'utf8')) as RunResult
+  } catch (error) {
+    throw new UsageError(`${path} can't be read: ${messageOf(error)}`)
+  }
   if (run.format !== 1) throw new UsageError(`${path} is not a result of this harness`)
   return run
 }

@@ -33,7 +33,7 @@ const secondsMaxOf: Readonly<Record<Scope, number | undefined>> = {
   normal: undefined,
   full: 40 * 60,
 }
-const gateSecondsOf: Readonly<Record<Scope, number>> = { quick: 2, normal: 20, full: 10 }
+const gateSecondsOf: Readonly<Record<Scope, number>> = { quick: 2, normal: 20, full: 5 }
 
 export const usage = `npm run bench                         a quick set, under 3 minutes: Millrace, and Apache Kafka where it can be had
 npm run bench -- --full               all scenarios, at most 40 minutes; writes bench/RESULTS.md
@@ -81,8 +81,8 @@ export function flagsOf(args: readonly string[]): Flags {
   return {
     scope,
     scenarios,
-    peers: values.peers === undefined ? undefined : list(values.peers),
-    rounds: number('--rounds', values.rounds, roundsOf[scope]),
+    peers: values.peers === undefined ? undefined : peersOf(list(values.peers)),
+    rounds: roundsFrom(values.rounds, roundsOf[scope]),
     scale: number('--secs', values.secs, 1),
     secondsMax: Number.isFinite(seconds) ? seconds : undefined,
     gateTimeoutMs: number('--gate', values.gate, gateSecondsOf[scope], 0) * 1000,
@@ -92,6 +92,21 @@ export function flagsOf(args: readonly string[]): Flags {
     resultsPath: values.results,
     plansOnly: values.plan,
   }
+}
+
+function peersOf(names: readonly string[]): string[] {
+  if (names.length === 0) throw new UsageError('--peers names none')
+  return [...new Set(names)]
+}
+
+/** More would take days. */
+const roundsMost = 1000
+
+function roundsFrom(text: string | undefined, fallback: number): number {
+  const rounds = number('--rounds', text, fallback)
+  if (!Number.isInteger(rounds) || rounds > roundsMost)
+    throw new UsageError(`--rounds takes a whole number up to ${roundsMost}`)
+  return rounds
 }
 
 /** Greater than 0, or at least `least`. */

@@ -2,8 +2,8 @@
 import { killEverythingAtOnce, Lineup, messageOf, type OwnPlace } from './lineup.ts'
 import { isNoisy } from './gate.ts'
 import { freeDiskBytes } from './machine.ts'
-import type { Peer } from './peer.ts'
-import { roundsMin, instanceKey, type Plan, type PlannedCell } from './plan.ts'
+import { PeerUnavailable, type Peer } from './peer.ts'
+import { instanceKey, minutes, roundsMin, type Plan, type PlannedCell } from './plan.ts'
 import type { CellEntry, CellResult, LogLine, RawSample } from './result.ts'
 import type { OpenCell, Sample, Scope } from './scenario.ts'
 import { orderOf } from './statistics.ts'
@@ -63,7 +63,9 @@ export class Runner {
         this.#options.print(`[${index + 1}/${plan.cells.length}] ${title}`)
         plannedSeconds -= planned.seconds
         this.#latestSeconds = (this.#options.secondsMax ?? Infinity) - plannedSeconds
-        const result = await this.#runCell(planned, lineup.of)
+        const { secondsMax = Infinity } = this.#options
+        const fits = this.#seconds() + planned.seconds <= secondsMax
+        const result = fits ? await this.#runCell(planned, lineup.of) : this.#withoutTime(planned)
         results.push(result)
         this.#options.finished(result)
       }
@@ -75,8 +77,23 @@ export class Runner {
     return results
   }
 
+  /** The machine was slower than the plan. */
+  #withoutTime(planned: PlannedCell): CellResult {
+    const refused = `no time was left of the ${minutes(this.#options.secondsMax ?? 0)} min for the run`
+    this.#note(`${planned.cell.name}: ${refused}`)
+    return {
+      ...headOf(planned),
+      seconds: 0,
+      entries: [
+        ...planned.peers.map((peer): CellEntry => ({ peer: peer.name, refused, commands: [] })),
+        ...refusedOf(planned),
+      ],
+      samples: [],
+    }
+  }
+
   async #runCell(planned: PlannedCell, lineup: Lineup): Promise<CellResult> {
-    const { scenario, cell, warmUps } = planned
+    const { cell } = planned
     const beganSeconds = this.#seconds()
     const contenders = planned.peers.map((peer) => new Contender(peer))
     const samples: RawSample[] = []
@@ -92,20 +109,10 @@ export class Runner {
     } finally {
       for (const contender of contenders) await this.#close(contender)
     }
-    const refused = planned.refused.map(({ peer, reason }): CellEntry => ({
-      peer: peer.name,
-      refused: reason,
-      commands: [],
-    }))
     return {
-      scenario: scenario.name,
-      name: cell.name,
-      terms: cell.terms,
-      figures: cell.figures,
-      warmUps,
+      ...headOf(planned),
       seconds: this.#seconds() - beganSeconds,
-      plannedSeconds: planned.seconds,
-      entries: [...contenders.map((contender) => contender.entry()), ...refused],
+      entries: [...contenders.map((contender) => contender.entry()), ...refusedOf(planned)],
       samples,
     }
   }
@@ -119,6 +126,8 @@ export class Runner {
       contender.open = await this.#within(place, expectedSeconds, () => planned.cell.open(place))
     } catch (error) {
       await this.#drop(contender, error, lineup)
+      // What a cell needs beside its peer is not here: no failure of the peer.
+      if (error instanceof PeerUnavailable) contender.refused = error.message
     }
   }
 
@@ -192,6 +201,7 @@ export class Runner {
     const reason = death === undefined ? messageOf(error) : `${death} (${messageOf(error)})`
     contender.skipped = reason
     this.#note(`${contender.peer.name} is out of this cell: ${reason}`)
+    await contender.place?.processes.killAll()
     await lineup.dispose(contender.peer)
   }
 
@@ -246,6 +256,20 @@ export class Runner {
   }
 }
 
+function headOf({
+  scenario,
+  cell,
+  warmUps,
+  seconds,
+}: PlannedCell): Omit<CellResult, 'seconds' | 'entries' | 'samples'> {
+  const { name, terms, figures } = cell
+  return { scenario: scenario.name, name, terms, figures, warmUps, plannedSeconds: seconds }
+}
+
+function refusedOf({ refused }: PlannedCell): CellEntry[] {
+  return refused.map(({ peer, reason }) => ({ peer: peer.name, refused: reason, commands: [] }))
+}
+
 const closeSeconds = 3
 
 /** One peer in one cell. */
@@ -254,6 +278,7 @@ class Contender {
   place: OwnPlace | undefined
   open: OpenCell | undefined
   skipped: string | undefined
+  refused: string | undefined
 
   constructor(peer: Peer) {
     this.peer = peer
@@ -262,6 +287,7 @@ class Contender {
   entry(): CellEntry {
     const commands = this.place?.commands ?? []
     const peer = this.peer.name
+    if (this.refused !== undefined) return { peer, commands, refused: this.refused }
     return { peer, commands, ...(this.skipped !== undefined && { skipped: this.skipped }) }
   }
 }

@@ -70,6 +70,9 @@ export interface Sample {
   readonly notes?: readonly string[]
 }
 
+/** A note of a peer that can't keep up with a rate: its latencies are those of a queue, and nobody is measured against them. */
+export const overloaded = 'did not keep up with the rate'
+
 /** The runner refuses a sample where these differ. */
 export interface Verified {
   readonly expectedRecords: number

@@ -72,7 +72,8 @@ export function pairedRatio(
   random: Random = seededRandom(1),
 ): Ratio {
   const ratios = own.map((value, round) => value / (other[round] ?? NaN))
-  const { low, high } = intervalOf(ratios, random)
+  // One round says nothing of the next.
+  const { low, high } = ratios.length < 2 ? { low: 0, high: Infinity } : intervalOf(ratios, random)
   const [least, most] = [Math.min(...ratios), Math.max(...ratios)]
   return {
     paired: median(ratios),

@@ -1,7 +1,7 @@
 // From raw samples to medians, ratios and curves. No clock, no files: a report can be made again from its JSON.
 import { LatencyHistogram } from './histogram.ts'
 import type { CellResult, RawSample, RunResult } from './result.ts'
-import type { Figure } from './scenario.ts'
+import { overloaded, type Figure } from './scenario.ts'
 import { pairedRatio, summarize, type Ratio, type Summary } from './statistics.ts'
 
 /** Noisy rounds are left out where so many others remain. */
@@ -71,10 +71,23 @@ export function summarizeCell(cell: CellResult): CellSummary {
     rounds: counting,
     roundsDropped: rounds.length - counting.length,
     isNoisy: isNoisy && rounds.length > 0,
-    figures: cell.figures.map((figure) => summarizeFigure(figure, peers, values)),
+    figures: cell.figures.map((figure) =>
+      // No demand is reached against a peer that was overloaded.
+      summarizeFigure(isFair(figure, kept) ? figure : withoutDemand(figure), peers, values),
+    ),
     curves: curvesOf(kept, peers),
     notes: notesOf(kept),
   }
+}
+
+function isFair({ wanted }: Figure, samples: readonly RawSample[]): boolean {
+  return !samples.some(
+    ({ peer, notes = [] }) => peer === wanted?.against && notes.includes(overloaded),
+  )
+}
+
+function withoutDemand({ name, unit, better, key, limit }: Figure): Figure {
+  return { name, unit, better, key, ...(limit !== undefined && { limit }) }
 }
 
 /** Rounds that every peer finished. */

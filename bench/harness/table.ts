@@ -43,7 +43,8 @@ function spread({ median, least, most }: Summary): string {
   return `${digits(median)} (${digits(least)}-${digits(most)})`
 }
 
-export function interval({ paired, low, high }: Ratio): string {
+export function interval({ paired, low, high, count }: Ratio): string {
+  if (count < 2) return digits(paired)
   return `${digits(paired)} [${digits(low)}-${digits(high)}]`
 }
 

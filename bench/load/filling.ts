@@ -2,7 +2,7 @@
 // the verification.
 import type { Verified } from '../harness/scenario.ts'
 import { batchSet, type Batch } from './batch-set.ts'
-import { produceFrame } from './frames.ts'
+import { produceFrame, type ProduceFrame } from './frames.ts'
 import type { Generator } from './generator.ts'
 import type { ProduceJob } from './jobs.ts'
 import { nothingSent, readBack } from './read-back.ts'
@@ -15,6 +15,11 @@ export interface FillOptions {
   readonly partitions?: readonly number[]
   /** Requests under way on each connection. */
   readonly depth: number
+}
+
+export interface VerifyOptions {
+  readonly leaders?: Topic['leaders']
+  readonly behindMax?: readonly number[]
 }
 
 /** Partitions of one leader that share a connection. */
@@ -49,7 +54,7 @@ export class Filling {
     for (const own of this.#byLeader(wanted)) {
       const leader = this.topic.leaders[own[0] ?? 0]
       if (leader === undefined) throw new Error(`${this.topic.name} has no leader`)
-      const frames = own.map((partition) => this.#frame(partition, batchesEach))
+      const frames = this.#frames(own, batchesEach)
       const count = own.length * batchesEach
       const [first] = frames
       connections.push({
@@ -67,16 +72,13 @@ export class Filling {
     await generator.run(this.job(options))
   }
 
-  /** Reads everything back that was sent, from those who lead now. */
-  verify(generator: Generator, leaders = this.topic.leaders): Promise<Verified> {
-    return readBack(
-      generator,
-      { ...this.topic, leaders },
-      {
-        sent: this.#sent,
-        batchBytesMax: this.#batchBytesMax,
-      },
-    )
+  /** Reads everything back that was sent, from those who lead now. `behindMax`: see `readBack`. */
+  verify(
+    generator: Generator,
+    { leaders = this.topic.leaders, behindMax = [] }: VerifyOptions = {},
+  ): Promise<Verified> {
+    const [sent, batchBytesMax] = [this.#sent, this.#batchBytesMax]
+    return readBack(generator, { ...this.topic, leaders }, { sent, batchBytesMax, behindMax })
   }
 
   /** Reads what was sent since the last time: of topics that forget what is older. */
@@ -91,17 +93,32 @@ export class Filling {
     return verified
   }
 
-  /** Each partition has a batch of its own, which is sent to it again and again. */
-  #frame(partition: number, count: number): { frame: Buffer; errorAt: number } {
-    const batch = this.#batches[partition % this.#batches.length]
-    if (batch === undefined) throw new Error('There is no batch')
-    const counts = [this.#sent[partition], this.#new[partition]]
-    for (const sent of counts) {
-      if (sent === undefined) throw new Error(`${this.topic.name} has no partition ${partition}`)
-      sent.records += batch.records * count
-      sent.checksum.add(batch.crc, count)
+  /**
+   * In the order in which they are sent, round and round: each partition gets the batches of the set in turn, from another
+   * one on, so that one that is lost is not made up for by one that came twice.
+   */
+  #frames(partitions: readonly number[], countEach: number): ProduceFrame[] {
+    const { length } = this.#batches
+    const frames: ProduceFrame[] = []
+    for (let turn = 0; turn < Math.min(length, countEach); turn++) {
+      const count = Math.ceil((countEach - turn) / length)
+      for (const partition of partitions) {
+        const batch = this.#batches[(partition + turn) % length]
+        if (batch === undefined) throw new Error('There is no batch')
+        this.#note(partition, batch, count)
+        const { name: topic } = this.topic
+        frames.push(produceFrame({ topic, partition, batch: batch.bytes, acks: -1 }))
+      }
     }
-    return produceFrame({ topic: this.topic.name, partition, batch: batch.bytes, acks: -1 })
+    return frames
+  }
+
+  #note(partition: number, { records, crc }: Batch, count: number): void {
+    for (const sent of [this.#sent[partition], this.#new[partition]]) {
+      if (sent === undefined) throw new Error(`${this.topic.name} has no partition ${partition}`)
+      sent.records += records * count
+      sent.checksum.add(crc, count)
+    }
   }
 
   #byLeader(wanted: readonly number[]): number[][] {

@@ -56,8 +56,10 @@ export function readerConnection(options: {
   readonly fromOffset: number
   readonly untilOffset: number
   readonly times?: number
+  readonly behindMax?: number
 }): ReaderConnection {
-  const { topic, partition, fetchBytes, batchBytesMax, fromOffset, untilOffset } = options
+  const { topic, partition, fetchBytes, batchBytesMax, fromOffset, untilOffset, behindMax } =
+    options
   const leader = topic.leaders[partition]
   if (leader === undefined) throw new Error(`Partition ${partition} of ${topic.name} has no leader`)
   const asked = {
@@ -84,5 +86,6 @@ export function readerConnection(options: {
     fromOffset,
     untilOffset,
     times: options.times ?? 1,
+    ...(behindMax !== undefined && { behindMax }),
   }
 }

@@ -15,6 +15,11 @@ export class Generator {
     return this.#process.processId
   }
 
+  /** It ends by itself when what it holds is lost. */
+  hasEnded(): boolean {
+    return this.#process.hasExited()
+  }
+
   /** Connects and builds what is needed. `go` of the result runs it: the part to be timed. */
   async prepare<J extends Job>(job: J): Promise<{ go(): Promise<ResultOf<J>> }> {
     const answer = await this.#ask({ prepare: job })

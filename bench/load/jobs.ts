@@ -44,6 +44,8 @@ export interface ReaderConnection extends Leader {
   readonly untilOffset: number
   /** How often it reads that, one time after another. */
   readonly times: number
+  /** So many records may stand behind `untilOffset`, and no more; absent: any number. */
+  readonly behindMax?: number
 }
 
 /** An open loop: requests go out when they are due, whatever has been answered. Each sends one record to a partition of its own. */

@@ -19,7 +19,7 @@ export function nothingSent(partitions: number): { records: number; checksum: Ch
 
 /**
  * Reads each partition from its beginning, or from an offset, to the offset that it must have reached, a few at a time. Fails when offsets have
- * a gap, when a CRC is wrong and when less is there. What is beyond is not looked for.
+ * a gap, when a CRC is wrong, when less is there and when more is there.
  */
 export async function readBack(
   generator: Generator,
@@ -29,9 +29,11 @@ export async function readBack(
     readonly batchBytesMax: number
     /** By partition; absent: 0. */
     readonly fromOffsets?: readonly number[]
+    /** Records that may follow what was sent, by partition; absent: 0. */
+    readonly behindMax?: readonly number[]
   },
 ): Promise<Verified> {
-  const { sent, batchBytesMax, fromOffsets = [] } = options
+  const { sent, batchBytesMax, fromOffsets = [], behindMax = [] } = options
   let foundRecords = 0
   const found: string[] = []
   const filled = [...sent.entries()].filter(([, { records }]) => records > 0)
@@ -39,7 +41,7 @@ export async function readBack(
     const connections = filled.slice(from, from + atOnce).map(([partition, { records }]) => {
       const fromOffset = fromOffsets[partition] ?? 0
       const untilOffset = fromOffset + records
-      const range = { fromOffset, untilOffset }
+      const range = { fromOffset, untilOffset, behindMax: behindMax[partition] ?? 0 }
       return readerConnection({ topic, partition, fetchBytes, batchBytesMax, ...range })
     })
     const result = await generator.run({ kind: 'read', connections, isThorough: true })

@@ -20,6 +20,7 @@ const checkEvery = 256
 const topErrorAt = 9
 const topicCountAt = 15
 const errorAt = 37
+const highWatermarkAt = 39
 const abortedAt = 63
 const recordsSizeAt = 68
 
@@ -42,6 +43,8 @@ export interface Totals {
 /** Reads a partition, one request at a time. */
 export class Reader implements Receiver {
   nextOffset: number
+  /** Of the last answer. */
+  highWatermark = -1
   readonly #options: ReaderConnection
   readonly #frame: Buffer
   readonly #isThorough: boolean
@@ -51,15 +54,25 @@ export class Reader implements Receiver {
   #filled = 0
   #socket: net.Socket | undefined
   readonly #advanced: (reader: Reader) => boolean
+  readonly #stalled: (reader: Reader) => void
 
-  /** `advanced` is called after each answer that brought records, and says whether to go on. */
+  /**
+   * `advanced` is called after each answer that brought records, and says whether to go on; `stalled` after each that
+   * brought none, before it is asked for again.
+   */
   constructor(
     options: ReaderConnection,
     {
       totals,
       isThorough,
       advanced,
-    }: { totals: Totals; isThorough: boolean; advanced: (reader: Reader) => boolean },
+      stalled = () => undefined,
+    }: {
+      totals: Totals
+      isThorough: boolean
+      advanced: (reader: Reader) => boolean
+      stalled?: (reader: Reader) => void
+    },
   ) {
     this.#options = options
     this.nextOffset = options.fromOffset
@@ -67,6 +80,7 @@ export class Reader implements Receiver {
     this.#isThorough = isThorough
     this.#totals = totals
     this.#advanced = advanced
+    this.#stalled = stalled
     this.#answer = Buffer.allocUnsafeSlow(options.answerBytesMax)
   }
 
@@ -95,7 +109,10 @@ export class Reader implements Receiver {
     this.#totals.answers += 1
     const before = this.nextOffset
     this.#take(this.#answer.subarray(4, end))
-    if (this.nextOffset === before || this.#advanced(this)) this.ask()
+    if (this.nextOffset === before) {
+      this.#stalled(this)
+      this.ask()
+    } else if (this.#advanced(this)) this.ask()
   }
 
   #take(answer: Buffer): void {
@@ -104,12 +121,13 @@ export class Reader implements Receiver {
     // 1: none. 2: one.
     if (answer[topicCountAt] !== 2) throw new Error('A fetch was answered without its topic')
     if ((answer[abortedAt] ?? 0) > 1) throw new Error('There are aborted transactions')
+    this.highWatermark = Number(answer.readBigInt64BE(highWatermarkAt))
     const { value, next } = unsignedVarint(answer, recordsSizeAt)
     const end = next + Math.max(value - 1, 0)
     const isChecked = this.#isThorough || this.#totals.answers % checkEvery === 1
     let at = next
     // The last batch may be cut off, and comes again.
-    while (at + batchHeaderBytes <= end) {
+    while (at + batchHeaderBytes <= end && this.nextOffset < this.#options.untilOffset) {
       const sizeBytes = answer.readInt32BE(at + lengthAt) + overheadBytes
       if (at + sizeBytes > end) break
       this.#takeBatch(answer, { at, sizeBytes, isChecked })
@@ -144,6 +162,16 @@ function unsignedVarint(bytes: Buffer, from: number): { value: number; next: num
   }
 }
 
+/** A leader that is new may not know for a while what is committed. */
+const stalledMsMax = 5_000
+
+/** What was written twice follows what was sent. */
+function checkEnd({ untilOffset, behindMax }: ReaderConnection, highWatermark: number): void {
+  const behind = highWatermark - untilOffset
+  if (behindMax === undefined || behind <= behindMax) return
+  throw new Error(`${behind - behindMax} records are there that nobody sent`)
+}
+
 export function noTotals(): Totals {
   return { receivedBytes: 0, recordBytes: 0, records: 0, answers: 0, checksum: new Checksum() }
 }
@@ -161,12 +189,21 @@ export async function prepareReaders(job: ReadJob): Promise<() => Promise<ReadRe
       if (reader.nextOffset < connection.untilOffset) return true
       if (reader.nextOffset > connection.untilOffset)
         throw new Error(`Offset ${connection.untilOffset} is in the middle of a batch`)
+      checkEnd(connection, reader.highWatermark)
       timesLeft -= 1
       reader.nextOffset = connection.fromOffset
       if (timesLeft === 0) isOver()
       return timesLeft > 0
     }
-    const reader = new Reader(connection, { totals, isThorough, advanced })
+    let stalledSinceMs: number | undefined
+    const stalled = ({ nextOffset, highWatermark }: Reader): void => {
+      if (!isThorough || highWatermark > nextOffset) return
+      stalledSinceMs ??= performance.now()
+      if (performance.now() - stalledSinceMs < stalledMsMax) return
+      const { fromOffset, untilOffset } = connection
+      throw new Error(`${nextOffset - fromOffset} of ${untilOffset - fromOffset} records are there`)
+    }
+    const reader = new Reader(connection, { totals, isThorough, advanced, stalled })
     if (connection.untilOffset <= connection.fromOffset) isOver()
     return { reader, isEmpty: connection.untilOffset <= connection.fromOffset }
   })

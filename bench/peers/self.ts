@@ -23,13 +23,7 @@ export class SelfPeer implements Peer {
   }
 
   async prepare(_options: Parameters<Peer['prepare']>[0]): Promise<PeerDescription> {
-    const git = (...args: string[]): string =>
-      execFileSync('git', ['-C', repositoryRoot, ...args], { encoding: 'utf8' }).trim()
-    const isRepository = existsSync(join(repositoryRoot, '.git'))
-    const commit = isRepository ? git('rev-parse', '--short', 'HEAD') : 'of no repository'
-    const changes =
-      isRepository && git('status', '--porcelain', '-uno') !== '' ? ' and changes' : ''
-    return this.describe(`${commit}${changes}`)
+    return this.describe(ownVersion())
   }
 
   start({ folder, terms, processes }: StartOptions): Promise<RunningPeer> {
@@ -45,6 +39,22 @@ export class SelfPeer implements Peer {
         'settings as Millrace comes with them, but for addresses, folders and flush.policy; logs warnings',
       ],
     }
+  }
+}
+
+/** What it is called is not worth a run: there may be no git, or one that does not trust this folder. */
+function ownVersion(): string {
+  const git = (...args: string[]): string =>
+    execFileSync('git', ['-C', repositoryRoot, ...args], {
+      encoding: 'utf8',
+      stdio: ['ignore', 'pipe', 'ignore'],
+    }).trim()
+  if (!existsSync(join(repositoryRoot, '.git'))) return 'of no repository'
+  try {
+    const commit = git('rev-parse', '--short', 'HEAD')
+    return git('status', '--porcelain', '-uno') === '' ? commit : `${commit} and changes`
+  } catch {
+    return 'of an unknown commit'
   }
 }
 

@@ -97,6 +97,7 @@ async function held(
   const { value, interval } = await place.measure(running, [holder.processId], () => prepared.go())
   const gained = interval.servers.residentBytes - residentBefore
   const acknowledged = await bystander.run(bystanderPerSecond, bystanderSeconds)
+  if (holder.hasEnded()) throw new Error('The connections were not held: one was closed')
   return {
     figures: {
       bytesPerConnection: Math.max(gained, 0) / count,

@@ -51,8 +51,9 @@ const settings: readonly Setting[] = [
     sampleBytes: 2048 * mebibyte,
     wanted: 1.6,
     scopes: ['quick', 'normal', 'full'],
+    warmUps: 2,
   },
-  { ...usual, fetchBytes: 64 * kibibyte, sampleBytes: 1024 * mebibyte, wanted: 1 },
+  { ...usual, fetchBytes: 64 * kibibyte, sampleBytes: 1024 * mebibyte, wanted: 1, warmUps: 2 },
   {
     ...usual,
     fetchBytes: mebibyte,
@@ -66,6 +67,7 @@ const settings: readonly Setting[] = [
     recordBytes: kibibyte - 80,
     topicBytes: 96 * mebibyte,
     sampleBytes: 1024 * mebibyte,
+    scopes: ['normal'],
   },
   { ...usual, fetchBytes: mebibyte, readers: 16, sampleBytes: 3072 * mebibyte },
   {
@@ -92,6 +94,8 @@ export const consume: Scenario = {
           ...setting,
           sampleBytes: setting.sampleBytes * scale,
           topicBytes: setting.topicBytes * (setting.isCold ? scale : Math.min(scale, 1)),
+          expectedSeconds: setting.expectedSeconds * Math.max(scale, 1),
+          ...(scope === 'quick' && { warmUps: 1 }),
         }),
       ),
 }
@@ -151,7 +155,7 @@ async function open(place: Place, setting: Setting): Promise<OpenCell> {
   const topic = await makeTopic(running, { name: uniqueName('consume'), partitions })
   const generator = new Generator(place.processes)
   const filling = new Filling(topic, { batchBytes, recordBytes })
-  const batchesEach = Math.round(topicBytes / partitions / batchBytes)
+  const batchesEach = Math.max(Math.round(topicBytes / partitions / batchBytes), 1)
   const depth = batchBytes < 16 * kibibyte ? 100 : 5
   await filling.run(generator, { batchesEach, depth })
   const whole = await filling.verify(generator)

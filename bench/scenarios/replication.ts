@@ -60,7 +60,7 @@ function flooded(scale: number): Cell {
       { name: 'per core of all brokers', unit: 'MB/s', key: 'mbPerCpuSecond', better: 'more' },
       { name: 'memory of all', unit: 'MB', key: 'residentMb', better: 'less' },
     ],
-    expectedSeconds: 12,
+    expectedSeconds: 12 * Math.max(scale, 1),
     openSeconds: 5,
     diskBytes: 3 * 3 * bytes,
     roundsMax: 5,
@@ -79,7 +79,7 @@ async function flood(
   const running = await place.running()
   const topic = await makeTopic(running, { name: uniqueName('flood'), partitions, replicas })
   const filling = new Filling(topic, small)
-  const batchesEach = Math.round(bytes / partitions / small.batchBytes)
+  const batchesEach = Math.max(Math.round(bytes / partitions / small.batchBytes), 1)
   const prepared = await Promise.all(
     generators.map((generator, partition) =>
       generator.prepare(filling.job({ batchesEach, partitions: [partition], depth: 5 })),
@@ -151,10 +151,11 @@ async function failOver(place: Place, generator: Generator): Promise<Sample> {
   const { value, interval } = await place.measure(running, [generator.processId], async () => {
     const beganMs = performance.now()
     await victim.kill()
-    const leaders = await untilAcknowledged(first, name, generator)
-    return { failoverMs: performance.now() - beganMs, leaders }
+    const probed = await untilAcknowledged(first, name, generator)
+    return { failoverMs: performance.now() - beganMs, ...probed }
   })
-  const ledFound = await led.verify(generator, value.leaders)
+  const { leaders, probeRecords } = value
+  const ledFound = await led.verify(generator, { leaders, behindMax: [probeRecords] })
   await behind.run(generator, { batchesEach: behindBytes / large.batchBytes, depth: 5 })
   const beganMs = performance.now()
   await victim.restart()
@@ -170,14 +171,15 @@ async function failOver(place: Place, generator: Generator): Promise<Sample> {
   }
 }
 
-/** Sends to whom a survivor names, as often as it takes; gives who took it. */
+/** Sends to whom a survivor names, as often as it takes; gives who took it, and how much was sent at the most. */
 async function untilAcknowledged(
   survivor: PeerNode,
   name: string,
   generator: Generator,
-): Promise<Leader[]> {
+): Promise<{ leaders: Leader[]; probeRecords: number }> {
   const probes = new Map<number, ReturnType<Filling['job']>>()
   let leaders: Leader[] = []
+  let [probeRecords, recordsPerProbe] = [0, 0]
   await until(async () => {
     leaders = await leadersKnownTo(survivor, name, 1)
     const [leader] = leaders
@@ -187,11 +189,13 @@ async function untilAcknowledged(
       const probe = new Filling({ name, id: '', leaders }, probeBatch)
       job = probe.job({ batchesEach: 1, depth: 1 })
       probes.set(leader.port, job)
+      recordsPerProbe = probe.recordsPerBatch
     }
+    probeRecords += recordsPerProbe
     await generator.run(job)
     return true
   })
-  return leaders
+  return { leaders, probeRecords }
 }
 
 /** What throws is not so yet. */

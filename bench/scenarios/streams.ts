@@ -38,15 +38,18 @@ export const streams: Scenario = {
     if (scope === 'quick') return []
     const count = Math.round(messages * scale)
     return [
-      cellOf('publish', { count, open: publishing }),
-      cellOf('consume', { count, open: consuming }),
+      cellOf('publish', { count, scale, open: publishing }),
+      cellOf('consume', { count, scale, open: consuming }),
     ]
   },
 }
 
 type Open = (place: Place, count: number) => Promise<OpenCell>
 
-function cellOf(action: string, { count, open }: { count: number; open: Open }): Cell {
+function cellOf(
+  action: string,
+  { count, scale, open }: { count: number; scale: number; open: Open },
+): Cell {
   const figures: Figure[] = [
     { name: 'messages', unit: '1/s', key: 'messagesPerSecond', better: 'more' },
     { name: 'messages per server core', unit: '1/s', key: 'messagesPerCpuSecond', better: 'more' },
@@ -56,7 +59,7 @@ function cellOf(action: string, { count, open }: { count: number; open: Open }):
     name: `${action} message=1K`,
     terms: { brokers: 1, durability: 'os', properties: { 'log.segment.delete.delay.ms': 1_000 } },
     figures,
-    expectedSeconds: 1,
+    expectedSeconds: Math.max(scale, 1),
     openSeconds: 2,
     // Redis never shortens its file here: one more for every sample.
     diskBytes: 12 * count * messageBytes,

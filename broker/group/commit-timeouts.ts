@@ -23,10 +23,13 @@ export class CommitTimeouts<T> {
     this.#onTimeout = options.onTimeout
   }
 
-  /** What `committed` resolves with, unless its time comes first. */
-  within(committed: Promise<T>): Promise<T> {
+  /** What `committed` resolves with, unless its time comes first: then `gaveUp` is called. */
+  within(committed: Promise<T>, gaveUp: () => void): Promise<T> {
     return new Promise((resolve, reject) => {
-      const expire = (): void => resolve(this.#onTimeout())
+      const expire = (): void => {
+        resolve(this.#onTimeout())
+        gaveUp()
+      }
       const wait = { dueMs: this.#env.clock.monotonicMs() + this.#delayMs, expire }
       this.#waits.add(wait)
       if (this.#timer === undefined) this.#arm(this.#delayMs)

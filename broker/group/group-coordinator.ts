@@ -86,8 +86,9 @@ export class GroupCoordinator {
         concernsOffsetsTopic ||= this.#topicNames.get(record.topicId) === offsetsTopicName
       }
     }
+    const known = new Set(this.#shards.values())
     if (concernsOffsetsTopic) this.#followPartitions()
-    if (deleted.length > 0) this.#forgetTopics(deleted)
+    if (deleted.length > 0) this.#forgetTopics(deleted, known)
   }
 
   /** The partition of `__consumer_offsets` that a group lives in. */
@@ -164,17 +165,22 @@ export class GroupCoordinator {
     if (deleted !== undefined && shard.state === 'active') this.#forgetTopicsIn(shard, deleted)
   }
 
-  #forgetTopics(names: readonly string[]): void {
+  /** A shard that is new here may have offsets of topics made anew in the same moment: another broker took them. */
+  #forgetTopics(names: readonly string[], known: ReadonlySet<GroupShard>): void {
+    const { topicsByName } = this.#options.image
+    const gone = names.filter((name) => !topicsByName.has(name))
     for (const shard of this.#shards.values()) {
-      if (shard.state === 'active') this.#forgetTopicsIn(shard, names)
+      const deleted = known.has(shard) ? names : gone
+      if (shard.state === 'active') this.#forgetTopicsIn(shard, deleted)
       else if (shard.state === 'loading') {
-        this.#deletedMeanwhile.set(shard, [...(this.#deletedMeanwhile.get(shard) ?? []), ...names])
+        const earlier = this.#deletedMeanwhile.get(shard) ?? []
+        this.#deletedMeanwhile.set(shard, [...earlier, ...deleted])
       }
     }
   }
 
   #forgetTopicsIn(shard: GroupShard, names: readonly string[]): void {
-    const tombstones = offsetTombstonesOfTopics(shard.offsets, new Set(names))
+    const tombstones = offsetTombstonesOfTopics(shard.offsets, new Set(names), this.#options.image)
     if (tombstones.length === 0) return
     void shard.writeInParts(tombstones).then((error) => {
       if (error === undefined) return

@@ -13,7 +13,7 @@ import type { GroupConfig } from './group-properties.ts'
 import type { GroupRecord } from './group-record.ts'
 import { OffsetStore } from './offset-store.ts'
 import { encodeGroupRecord } from './record-codec.ts'
-import { replayRecord } from './replay.ts'
+import { replayRecord, restoreHolders } from './replay.ts'
 
 export interface GroupShardOptions {
   readonly env: Pick<Env, 'clock' | 'timers' | 'random'>
@@ -22,6 +22,13 @@ export interface GroupShardOptions {
   readonly logger: Logger
   /** The partition of `__consumer_offsets` that the shard lives in. */
   readonly partition: Partition
+}
+
+/** A wait for what lies below an offset to be committed. */
+interface CommitWait {
+  readonly nextOffset: number
+  readonly committing: Promise<ErrorInfo | undefined>
+  readonly outcome: Promise<ErrorInfo | undefined>
 }
 
 const codecs: readonly CompressionCodec[] = ['none', 'gzip', 'snappy', 'lz4', 'zstd']
@@ -47,6 +54,10 @@ export class GroupShard implements GroupHost {
   #state: 'loading' | 'active' | 'closed' = 'loading'
   /** Everything below was replayed. */
   #replayedOffset = 0
+  /** For the offset that was asked for last. */
+  #last: CommitWait | undefined
+  /** One that took too long. */
+  #late: CommitWait | undefined
   /** The disk has refused the last write. */
   #isRefusing = false
 
@@ -112,6 +123,7 @@ export class GroupShard implements GroupHost {
     assert(this.#state === 'loading', 'a shard is loaded once')
     this.#state = 'active'
     this.#replayedOffset = nextOffset
+    restoreHolders(this)
     for (const group of this.groups.values()) group.loaded()
   }
 
@@ -147,10 +159,37 @@ export class GroupShard implements GroupHost {
   }
 
   #committed(nextOffset: number): Promise<ErrorInfo | undefined> {
-    const committing = this.partition.whenCommitted(nextOffset, 'coordinator')
-    if (committing === undefined) return Promise.resolve(undefined)
+    const { partition } = this
+    // Readers wait for the same offset as the writer before them: while nothing is committed, they must not pile up.
+    if (this.#last?.nextOffset !== nextOffset) {
+      const committing = partition.whenCommitted(nextOffset, 'coordinator')
+      if (committing === undefined) return Promise.resolve(undefined)
+      const wait = {
+        nextOffset,
+        committing,
+        outcome: committing.then((error) => this.#outcome(error)),
+      }
+      this.#last = wait
+      void wait.outcome.then(() => this.#settledWith(wait))
+    }
+    const wait = this.#last
     // Too late is not lost: the shard goes on, and what was replayed counts when it is committed after all.
-    return this.#timeouts.within(committing.then((error) => this.#outcome(error)))
+    return this.#timeouts.within(wait.outcome, () => this.#gaveUp(wait))
+  }
+
+  #settledWith(wait: CommitWait): void {
+    if (this.#last === wait) this.#last = undefined
+    if (this.#late === wait) this.#late = undefined
+  }
+
+  /** Of the waits that nobody waits for any more the furthest is kept: it tells when what was replayed is lost. */
+  #gaveUp(wait: CommitWait): void {
+    const late = this.#late
+    if (late === wait) return
+    if (late === undefined || late.nextOffset < wait.nextOffset) {
+      this.#late = wait
+      if (late !== undefined) this.partition.abandon(late.committing)
+    } else this.partition.abandon(wait.committing)
   }
 
   #outcome(error: ErrorInfo | undefined): ErrorInfo | undefined {

@@ -1,3 +1,4 @@
+import type { ClusterImage } from '../metadata/image.ts'
 import type { OffsetCommitRecord } from './group-record.ts'
 import type { OffsetStore } from './offset-store.ts'
 
@@ -20,10 +21,11 @@ export function offsetTombstonesOfGroup(offsets: OffsetStore, group: string): Of
   return tombstones
 }
 
-/** Erases what any group has committed for topics that are no more. */
+/** Erases what any group has committed for topics that are no more, but not for new ones of the same name. */
 export function offsetTombstonesOfTopics(
   offsets: OffsetStore,
   topics: ReadonlySet<string>,
+  image: Pick<ClusterImage, 'topicsByName'>,
 ): OffsetCommitRecord[] {
   const tombstones: OffsetCommitRecord[] = []
   for (const group of offsets.groups()) {
@@ -32,8 +34,9 @@ export function offsetTombstonesOfTopics(
     const names = ofGroup.size < topics.size ? ofGroup.keys() : topics
     for (const topic of names) {
       if (!topics.has(topic)) continue
-      for (const partition of ofGroup.get(topic)?.keys() ?? []) {
-        tombstones.push(offsetTombstone(group, topic, partition))
+      const idNow = image.topicsByName.get(topic)?.id
+      for (const [partition, { topicId }] of ofGroup.get(topic) ?? []) {
+        if (topicId !== idNow) tombstones.push(offsetTombstone(group, topic, partition))
       }
     }
   }

@@ -45,6 +45,16 @@ function replayOffset(target: ReplayTarget, record: OffsetCommitRecord): void {
   }
 }
 
+/**
+ * Offsets whose group is not there have one again. A group of the other protocol that a first member was about to replace
+ * left only its end behind, when that member never came.
+ */
+export function restoreHolders(target: ReplayTarget): void {
+  for (const group of target.offsets.groups()) {
+    if (!target.groups.has(group)) target.groups.set(group, new ClassicGroup(target, group))
+  }
+}
+
 function replayClassicGroup(target: ReplayTarget, record: ClassicGroupRecord): void {
   const { groups } = target
   const present = groups.get(record.group)

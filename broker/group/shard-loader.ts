@@ -43,6 +43,8 @@ class ShardLoader {
 
   async run(): Promise<void> {
     const shard = this.#shard
+    // Its turn may come when its partition is led elsewhere, and cut.
+    if (shard.state !== 'loading') return
     const { clock, timers } = shard.env
     const { log } = shard.partition
     const startedMs = clock.monotonicMs()

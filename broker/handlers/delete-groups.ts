@@ -25,7 +25,8 @@ async function deleteGroup(
   const shard = coordinator.shardFor(groupId)
   if ('code' in shard) return shard
   const group = shard.groups.get(groupId)
-  if (group === undefined) return errors.groupIdNotFound
+  // It may be gone by a deletion that is not committed yet.
+  if (group === undefined) return (await shard.settled()) ?? errors.groupIdNotFound
   const refused = group.validateDelete()
   if (refused !== undefined) return refused
   const tombstones = offsetTombstonesOfGroup(shard.offsets, groupId)

@@ -17,14 +17,34 @@ type ConfigsRequest = RequestOf<typeof DescribeConfigs>
 type ResourceRequest = ConfigsRequest['resources'][number]
 type ResourceResponse = ResponseInputOf<typeof DescribeConfigs>['results'][number]
 
+/** Of one answer: a request names a resource in a few bytes, and each has dozens. */
+const entriesMax = 250_000
+
 /** KIP-133, KIP-226 (where values come from), KIP-569 (types and documentation). */
 export const handler: Handler<typeof DescribeConfigs> = {
   api: DescribeConfigs,
   handle(request, { broker }) {
-    return {
-      results: request.resources.map((resource) => resourceResponse(broker, request, resource)),
-    }
+    let entryCount = 0
+    const results = request.resources.map((resource) => {
+      if (entryCount >= entriesMax) return refused(resource, tooMany)
+      const response = resourceResponse(broker, request, resource)
+      entryCount += response.configs?.length ?? 0
+      return response
+    })
+    return { results }
   },
+}
+
+const tooMany = refuse(
+  errors.invalidRequest,
+  `An answer holds ${entriesMax} settings at most: ask for fewer resources at once`,
+)
+
+function refused(
+  { resourceType, resourceName }: ResourceRequest,
+  { error, message }: Refusal,
+): ResourceResponse {
+  return { errorCode: error.code, errorMessage: message, resourceType, resourceName, configs: [] }
 }
 
 function resourceResponse(
@@ -34,10 +54,7 @@ function resourceResponse(
 ): ResourceResponse {
   const { resourceType, resourceName, configurationKeys } = resource
   const found = entriesOf(broker, resource)
-  if ('error' in found) {
-    const { error, message } = found
-    return { errorCode: error.code, errorMessage: message, resourceType, resourceName, configs: [] }
-  }
+  if ('error' in found) return refused(resource, found)
   // An empty list asks for everything too, as in Apache Kafka.
   const all = configurationKeys === null || configurationKeys.length === 0
   const entries = all ? found : found.filter(({ name }) => configurationKeys.includes(name))

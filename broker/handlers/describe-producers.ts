@@ -1,7 +1,7 @@
 import { errors, type ErrorInfo } from '../../protocol/errors.ts'
 import { DescribeProducers } from '../../protocol/messages/describe-producers.ts'
-import { topicNameProblem } from '../../protocol/topic-name.ts'
-import type { ResponseInputOf } from '../../protocol/schema/api.ts'
+import { topicNameLengthMax, topicNameProblem } from '../../protocol/topic-name.ts'
+import type { RequestOf, ResponseInputOf } from '../../protocol/schema/api.ts'
 import type { BrokerServices, Handler } from './handler.ts'
 import { orStorageFailure } from './storage-failure.ts'
 
@@ -13,9 +13,9 @@ export const handler: Handler<typeof DescribeProducers> = {
   api: DescribeProducers,
   handle(request, { broker }) {
     return {
-      topics: request.topics.map(({ name, partitionIndexes }) => ({
+      topics: Array.from(distinctOf(request), ({ name, indexes }) => ({
         name,
-        partitions: partitionIndexes.map((index) =>
+        partitions: [...indexes].map((index) =>
           topicNameProblem(name) === undefined
             ? describe(broker, name, index)
             : refuse(index, errors.invalidTopicException),
@@ -25,13 +25,32 @@ export const handler: Handler<typeof DescribeProducers> = {
   },
 }
 
+interface Asked {
+  readonly name: string
+  readonly indexes: Set<number>
+}
+
+/** Each partition once: what a partition knows may be long, and its name is short. */
+function distinctOf({ topics }: RequestOf<typeof DescribeProducers>): Iterable<Asked> {
+  const byName = new Map<string, Asked>()
+  for (const { name, partitionIndexes } of topics) {
+    // No topic has a longer name, and V8 compares keys of more than 16,383 characters one by one.
+    const key = name.slice(0, topicNameLengthMax + 1)
+    const asked = byName.get(key) ?? { name, indexes: new Set() }
+    byName.set(key, asked)
+    for (const index of partitionIndexes) asked.indexes.add(index)
+  }
+  return byName.values()
+}
+
+/** Followers know it too, as in Kafka: a tool may ask each replica. */
 function describe(
   broker: BrokerServices,
   topic: string,
   partitionIndex: number,
 ): PartitionResponse {
   const { partitions } = broker
-  const partition = partitions.get(topic, partitionIndex)
+  const partition = partitions.hosted(topic, partitionIndex)
   if (partition === undefined)
     return refuse(partitionIndex, partitions.whyMissing(topic, partitionIndex))
   return orStorageFailure<PartitionResponse>(

@@ -9,6 +9,7 @@ type Response = ResponseInputOf<typeof DescribeQuorum>
 
 const metadataTopic = '__cluster_metadata'
 const metadataPartition = 0
+const firstVersionWithNodes = 2
 
 /**
  * KIP-595, KIP-836, KIP-853. The controllers of this cluster share a store instead of electing each other: the one that
@@ -16,14 +17,14 @@ const metadataPartition = 0
  */
 export const handler: Handler<typeof DescribeQuorum> = {
   api: DescribeQuorum,
-  async handle(request, { broker }) {
+  async handle(request, { broker, version }) {
     if (!isOfMetadata(request)) return unknownPartitions(request)
     const outcome = await broker.controller.describeQuorum()
     if (!outcome.ok) {
       const { error, message } = outcome
       return { errorCode: error.code, errorMessage: message, topics: [], nodes: [] }
     }
-    return described(outcome, broker.env.clock.wallMs())
+    return described(outcome, { nowMs: broker.env.clock.wallMs(), version })
   },
 }
 
@@ -57,7 +58,10 @@ function unknownPartitions({ topics }: Request): Response {
 }
 
 /** The high watermark of Kafka is the offset behind the last record that is committed. */
-function described(quorum: QuorumDescription, nowMs: number): Response {
+function described(
+  quorum: QuorumDescription,
+  { nowMs, version }: { readonly nowMs: number; readonly version: number },
+): Response {
   const { controllerId, controllerEpoch, offset, observers } = quorum
   const endOffset = offset + 1
   const leader = {
@@ -86,6 +90,6 @@ function described(quorum: QuorumDescription, nowMs: number): Response {
     errorMessage: null,
     topics: [{ topicName: metadataTopic, partitions: [partition] }],
     // Controllers speak no protocol of Kafka's, so there is no listener to tell.
-    nodes: [{ nodeId: controllerId, listeners: [] }],
+    nodes: version < firstVersionWithNodes ? [] : [{ nodeId: controllerId, listeners: [] }],
   }
 }

@@ -48,6 +48,8 @@ export class FetchSession {
   /** The epoch that the next request must carry. */
   nextEpoch = 1
   lastUsedMs: number
+  /** As much of `bytes` is in the sum of all sessions. */
+  countedBytes = 0
   #bytes = 0
 
   constructor(id: number, options: SessionOptions) {
@@ -100,7 +102,9 @@ export class FetchSessions {
   readonly #countMax: number
   readonly #random: Random
   readonly #bytesMax: number
+  /** In the order of their last use. */
   readonly #sessions = new Map<number, FetchSession>()
+  #bytes = 0
 
   constructor(countMax: number, random: Random, bytesMax = bytesMaxDefault) {
     this.#countMax = countMax
@@ -136,22 +140,36 @@ export class FetchSessions {
     this.#sessions.set(session.id, session)
   }
 
-  /** Whether the sessions together hold more than they may: one that grew, or a new one, then has to go. */
-  get areTooLarge(): boolean {
-    let bytes = 0
-    for (const session of this.#sessions.values()) bytes += session.bytes
-    return bytes > this.#bytesMax
+  /**
+   * Counts a session that is new or has changed. False when all together hold too much, even without those that are idle
+   * and, for a follower's, without those of clients: then it has to go.
+   */
+  makeRoomFor(session: FetchSession, nowMs: number): boolean {
+    this.#bytes += session.bytes - session.countedBytes
+    session.countedBytes = session.bytes
+    if (this.#bytes <= this.#bytesMax) return true
+    this.#shrink(session, ({ lastUsedMs }) => nowMs - lastUsedMs >= idlenessMsMin)
+    if (session.isFollowers) this.#shrink(session, ({ isFollowers }) => !isFollowers)
+    return this.#bytes <= this.#bytesMax
   }
 
   remove(id: number): boolean {
+    this.#bytes -= this.#sessions.get(id)?.countedBytes ?? 0
     return this.#sessions.delete(id)
+  }
+
+  #shrink(kept: FetchSession, mayGo: (session: FetchSession) => boolean): void {
+    for (const session of this.#sessions.values()) {
+      if (this.#bytes <= this.#bytesMax) return
+      if (session !== kept && mayGo(session)) this.remove(session.id)
+    }
   }
 
   /** Of one that is idle; a follower also gets that of a client. */
   #evict({ nowMs, isFollowers }: SessionOptions): boolean {
     for (const session of this.#sessions.values()) {
       if (nowMs - session.lastUsedMs >= idlenessMsMin || (isFollowers && !session.isFollowers))
-        return this.#sessions.delete(session.id)
+        return this.remove(session.id)
       if (!isFollowers) return false
     }
     return false

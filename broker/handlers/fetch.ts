@@ -251,7 +251,7 @@ function openContext(request: FetchRequest, context: RequestContext): FetchConte
     const isFollowers = isFollower(request, context)
     const session = sessions.create({ usesTopicIds, isFollowers, nowMs })
     for (const [key, partition] of partitions) session?.add(key, partition)
-    if (session === undefined || !sessions.areTooLarge)
+    if (session === undefined || sessions.makeRoomFor(session, nowMs))
       return { session, incremental: false, partitions }
     sessions.remove(session.id)
     return { session: undefined, incremental: false, partitions }
@@ -259,7 +259,7 @@ function openContext(request: FetchRequest, context: RequestContext): FetchConte
   const session = sessions.find(sessionId, sessionEpoch, usesTopicIds)
   if (!(session instanceof FetchSession)) return session
   changeSession(session, request, broker)
-  if (request.topics.length > 0 && sessions.areTooLarge) {
+  if (!sessions.makeRoomFor(session, nowMs)) {
     sessions.remove(session.id)
     return errors.fetchSessionIdNotFound
   }

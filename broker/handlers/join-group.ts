@@ -20,13 +20,15 @@ const firstVersionWithRebalanceTimeout = 1
 /** From here on "no protocol" is null, and the empty text before. */
 const firstVersionWithNullProtocol = 7
 
+/** What a member id adds to a name. */
+const memberIdSuffixLength = 37
 /**
- * Texts that become keys here, with the 37 characters that a member id adds to one of them. V8 takes longer texts for
- * equal until it has compared them, which would make maps of them slow.
+ * Texts that become keys here. V8 takes longer texts for equal until it has compared them, which would make maps of them
+ * slow.
  */
-const nameLengthMax = 16_383 - 37
-/** Of a string in an answer or in a record of the group, without those 37. */
-const nameBytesMax = 32_767 - 37
+const nameLengthMax = 16_383 - memberIdSuffixLength
+/** Of a string in an answer or in a record of the group. */
+const nameBytesMax = 32_767 - memberIdSuffixLength
 /** As much of a reason as Kafka's own clients send. */
 const reasonLengthMax = 255
 
@@ -62,6 +64,8 @@ function refuseRequest(request: Request, context: RequestContext): ErrorInfo | u
   }
   const names = [context.clientId ?? '', request.groupInstanceId ?? '', request.protocolType]
   for (const { name } of request.protocols) names.push(name)
+  // Nobody was ever given such an id.
+  if (request.memberId.length > nameLengthMax + memberIdSuffixLength) return errors.unknownMemberId
   const isTooLong = names.some(
     (name) => name.length > nameLengthMax || Buffer.byteLength(name) > nameBytesMax,
   )

@@ -14,14 +14,17 @@ export const handler: Handler<typeof ListGroups> = {
     }
     const isWanted = filterOf(request)
     const shards = [...broker.groups.shards()]
-    // A shard that goes away meanwhile has nothing to tell: its groups live elsewhere.
+    let errorCode = errors.none.code
     const listed = await Promise.all(
       shards.map(async (shard) => {
         const groups = Array.from(shard.groups.values(), listedGroup).filter(isWanted)
-        return (await shard.settled()) === undefined ? groups : []
+        const error = await shard.settled()
+        // A shard that goes away meanwhile has nothing to tell: its groups live elsewhere. Others would be missed.
+        if (error !== undefined && error !== errors.notCoordinator) errorCode = error.code
+        return error === undefined ? groups : []
       }),
     )
-    return { errorCode: errors.none.code, groups: listed.flat() }
+    return { errorCode, groups: listed.flat() }
   },
 }
 

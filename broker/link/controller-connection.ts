@@ -6,6 +6,7 @@ import {
   decodeFrame,
   encodeFrame,
   magic,
+  requestBytesMax,
   RpcFrames,
   rpcVersion,
   silenceMsMax,
@@ -143,8 +144,16 @@ export class ControllerConnection {
     operation: Operation<Arguments, Answer>,
     given: Arguments,
   ): Promise<Answer> {
+    const id = this.#nextId++
+    const encoded = operation.arguments.encode(given)
+    const frame = encodeFrame([toController.request, id, operation.number, encoded])
+    const bytes = frame.reduce((sum, { length }) => sum + length, 0)
+    // The controller would take it for the end of all sense, and end the connection for everybody.
+    if (bytes > requestBytesMax) {
+      const text = `The request takes ${bytes} bytes, and the controller takes ${requestBytesMax} at most: ask for less at once`
+      return Promise.resolve(operation.refused(refuse(errors.policyViolation, text), given))
+    }
     return new Promise((resolve) => {
-      const id = this.#nextId++
       const settle = (answer: Answer): void => {
         this.#pending.delete(id)
         timer.cancel()
@@ -167,7 +176,7 @@ export class ControllerConnection {
         refuse: refuseIt,
         decode: (answer) => settle(operation.answer.decode(answer)),
       })
-      this.#send([toController.request, id, operation.number, operation.arguments.encode(given)])
+      this.#write(frame)
     })
   }
 
@@ -264,8 +273,12 @@ export class ControllerConnection {
   }
 
   #send(fields: readonly unknown[]): void {
+    this.#write(encodeFrame(fields))
+  }
+
+  #write(frame: readonly Buffer[]): void {
     this.#saidMs = this.#env.clock.monotonicMs()
-    this.#socket.write(encodeFrame(fields))
+    this.#socket.write(frame)
   }
 
   /** Says something now and then, and gives up a controller that does not even accept or refuse. */

@@ -70,8 +70,10 @@ export class Connection implements Sender, MemoryWaiter {
   #ended = false
   #sawBytes = false
   #lastActivityMs: number
-  /** When the frame that is now incomplete began; 0 while there is none. */
+  /** From when on the pace of the frame that is now incomplete is measured; 0 while there is none. */
   #partialSinceMs = 0
+  /** What had come by then. */
+  #partialSeenBytes = 0
   /** When the client last took bytes; 0 while nothing is queued. */
   #backlogSinceMs = 0
   #backlogSeenBytes = 0
@@ -133,7 +135,8 @@ export class Connection implements Sender, MemoryWaiter {
     if (this.#closed) return
     const reason = this.#stalled(nowMs)
     if (reason !== undefined) this.close(reason)
-    else if (this.#replies.pendingCount === 0 && nowMs - this.#lastActivityMs > limits.idleMsMax) {
+    else if (nowMs - this.#lastActivityMs > limits.idleMsMax) {
+      // Also while it waits for an answer, as in Kafka: a client that vanished is not noticed while we don't read.
       this.close('idle for connections.max.idle.ms')
     }
   }
@@ -145,8 +148,12 @@ export class Connection implements Sender, MemoryWaiter {
     const partialMs =
       this.#partialSinceMs === 0 || !this.#reading ? 0 : nowMs - this.#partialSinceMs
     if (partialMs > limits.firstByteMsMax) {
-      const pace = (this.#receive.partialBytes * 1000) / partialMs
+      const { partialBytes } = this.#receive
+      const pace = ((partialBytes - this.#partialSeenBytes) * 1000) / partialMs
       if (pace < limits.frameBytesPerSecondMin) return 'a request that does not get on'
+      // What came fast does not pay for what crawls.
+      this.#partialSinceMs = nowMs
+      this.#partialSeenBytes = partialBytes
     }
     const backlogBytes = this.#socket.backlogBytes
     if (backlogBytes === 0 || backlogBytes !== this.#backlogSeenBytes) {
@@ -194,7 +201,10 @@ export class Connection implements Sender, MemoryWaiter {
 
   #notePartial(): void {
     if (!this.#receive.partial) this.#partialSinceMs = 0
-    else if (this.#partialSinceMs === 0) this.#partialSinceMs = this.#lastActivityMs
+    else if (this.#partialSinceMs === 0) {
+      this.#partialSinceMs = this.#lastActivityMs
+      this.#partialSeenBytes = 0
+    }
   }
 
   #mustWait(): boolean {
@@ -218,7 +228,10 @@ export class Connection implements Sender, MemoryWaiter {
     if (!reading) this.#socket.pause()
     else {
       // The client could not send while we did not read.
-      if (this.#partialSinceMs !== 0) this.#partialSinceMs = this.#options.clock.monotonicMs()
+      if (this.#partialSinceMs !== 0) {
+        this.#partialSinceMs = this.#options.clock.monotonicMs()
+        this.#partialSeenBytes = this.#receive.partialBytes
+      }
       this.#socket.resume()
     }
   }
@@ -300,11 +313,11 @@ export class Connection implements Sender, MemoryWaiter {
 
   /** Bad input closes the connection, as in Kafka. Anything else that is thrown is a bug of ours. */
   #refuse(error: unknown): void {
-    if (this.#closed) return
     if (error instanceof ProtocolError || error instanceof FrameError) {
       this.close(error.message)
       return
     }
+    // Also when the client has left meanwhile.
     this.#options.logger.error({ connection: this.id, err: error }, 'A request failed unexpectedly')
     this.close('internal error')
     if (error instanceof AssertionError) this.#options.failed(error)

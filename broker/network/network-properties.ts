@@ -74,7 +74,7 @@ export const networkProperties = {
   connectionsMaxIdleMs: long({
     name: 'connections.max.idle.ms',
     default: 600_000,
-    doc: 'A connection without a request for this long is closed.',
+    doc: 'A connection on which nothing comes or goes for this long is closed. Below 0: never.',
   }),
   connectionFirstByteTimeoutMs: int({
     name: 'connection.first.byte.timeout.ms',

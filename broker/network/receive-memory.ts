@@ -42,11 +42,13 @@ export class ReceiveMemory {
 
   share(): ReceiveShare {
     const held = new Set<Buffer>()
+    let waitedBy: MemoryWaiter | undefined
     const share: ReceiveShare = {
       take: (bytes, frameBytes, waiter) => {
         const oldest = this.#holders.values().next().value
         if (this.#usedBytes + bytes > this.#bytesMax && oldest !== undefined && oldest !== share) {
           this.#waiting.add(waiter)
+          waitedBy = waiter
           return undefined
         }
         const buffer = this.#takeKept(frameBytes) ?? Buffer.allocUnsafeSlow(roundUp(bytes))
@@ -61,9 +63,11 @@ export class ReceiveMemory {
         this.#giveBack(buffer)
       },
       close: () => {
+        // First: whoever is called back must find that another one is the oldest now.
+        this.#holders.delete(share)
+        if (waitedBy !== undefined) this.#waiting.delete(waitedBy)
         for (const buffer of held) this.#giveBack(buffer)
         held.clear()
-        this.#holders.delete(share)
       },
     }
     return share

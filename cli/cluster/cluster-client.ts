@@ -1,3 +1,4 @@
+import { changing } from '../../client/changes.ts'
 import { refusal, throwIfRefused } from '../../client/errors.ts'
 import type { Kafka } from '../../client/kafka.ts'
 import { errors } from '../../protocol/errors.ts'
@@ -111,10 +112,10 @@ export class ClusterClient implements AsyncDisposable {
   /** As any broker knows it, or a certain one. */
   async state(knownTo?: number): Promise<ClusterState> {
     const question = { includeClusterAuthorizedOperations: false, includeFencedBrokers: true }
-    const described = await this.#ask(DescribeCluster, question, knownTo)
+    const described = await this.#ask(DescribeCluster, question, { brokerId: knownTo })
     throwIfRefused('The cluster', described.errorCode, described.errorMessage)
     const all = { topics: null, allowAutoTopicCreation: false }
-    const { topics } = await this.#ask(Metadata, all, knownTo)
+    const { topics } = await this.#ask(Metadata, all, { brokerId: knownTo })
     const brokers = described.brokers.map(({ brokerId, host, port, rack, isFenced }) => ({
       id: brokerId,
       address: `${host.includes(':') ? `[${host}]` : host}:${port}`,
@@ -140,7 +141,7 @@ export class ClusterClient implements AsyncDisposable {
 
   /** Bytes of each replica on a broker, by `keyOf`. */
   async replicaBytes(brokerId: number): Promise<Map<string, number>> {
-    const response = await this.#ask(DescribeLogDirs, { topics: null }, brokerId)
+    const response = await this.#ask(DescribeLogDirs, { topics: null }, { brokerId })
     const bytes = new Map<string, number>()
     for (const directory of response.results) {
       for (const { name, partitions } of directory.topics) {
@@ -226,7 +227,7 @@ export class ClusterClient implements AsyncDisposable {
           resourceName: name,
           configurationKeys: [...names],
         }))
-        return (await this.#ask(DescribeConfigs, { resources: request }, brokerId)).results
+        return (await this.#ask(DescribeConfigs, { resources: request }, { brokerId })).results
       },
     )
     return results.map(({ errorCode, errorMessage, resourceType, resourceName, configs }) => {
@@ -253,37 +254,63 @@ export class ClusterClient implements AsyncDisposable {
           })),
         }))
         const request = { resources, validateOnly: false }
-        return (await this.#ask(IncrementalAlterConfigs, request, brokerId)).responses
+        const codesOf = (response: ResponseOf<typeof IncrementalAlterConfigs>): number[] =>
+          response.responses.map(({ errorCode }) => errorCode)
+        const options = { brokerId, codesOf }
+        return (await this.#ask(IncrementalAlterConfigs, request, options)).responses
       },
     )
     for (const { errorCode, errorMessage, resourceName } of responses)
       throwIfRefused(`The configuration of ${resourceName}`, errorCode, errorMessage)
   }
 
-  async unregister(brokerId: number): Promise<void> {
-    const response = await this.#ask(UnregisterBroker, { brokerId })
-    throwIfRefused(`Broker ${brokerId}`, response.errorCode, response.errorMessage)
+  unregister(brokerId: number): Promise<void> {
+    const { cluster } = this.#kafka
+    const unregister = async (): Promise<void> => {
+      const response = await this.#askOnce(UnregisterBroker, { brokerId })
+      throwIfRefused(`Broker ${brokerId}`, response.errorCode, response.errorMessage)
+    }
+    const { name: unknown } = errors.brokerIdNotRegistered
+    return changing(cluster, unregister, ({ code }) => code === unknown)
   }
 
   /** Any broker answers for the cluster; some questions are about one. */
   #ask<A extends AnyApi>(
     api: A,
     request: RequestInputOf<A>,
-    brokerId?: number,
+    options?: AskOptions<A>,
+  ): Promise<ResponseOf<A>> {
+    return this.#kafka.cluster.retrying(() => this.#askOnce(api, request, options))
+  }
+
+  async #askOnce<A extends AnyApi>(
+    api: A,
+    request: RequestInputOf<A>,
+    { brokerId, codesOf = topCodeOf }: AskOptions<A> = {},
   ): Promise<ResponseOf<A>> {
     const { cluster } = this.#kafka
-    return cluster.retrying(async () => {
-      // Who is where may have changed.
-      if (brokerId !== undefined) await cluster.metadata([])
-      const connection =
-        brokerId === undefined ? await cluster.any() : await cluster.broker(brokerId, 'requests')
-      const response = await connection.send(api, connection.versionOf(api), request)
-      // Another one is about to take over, or the same to come back.
-      const { errorCode } = response as { readonly errorCode?: number }
-      if (errorCode === errors.notController.code) throwIfRefused('The request', errorCode)
-      return response
-    })
+    // Who is where may have changed.
+    if (brokerId !== undefined) await cluster.metadata([])
+    const connection =
+      brokerId === undefined ? await cluster.any() : await cluster.broker(brokerId, 'requests')
+    const response = await connection.send(api, connection.versionOf(api), request)
+    // Another one is about to take over, or the same to come back.
+    const { code } = errors.notController
+    if (codesOf(response).includes(code)) throwIfRefused('The request', code)
+    return response
   }
+}
+
+interface AskOptions<A extends AnyApi> {
+  /** Undefined: any. */
+  readonly brokerId?: number | undefined
+  /** Where the response says that there is no controller now. */
+  readonly codesOf?: (response: ResponseOf<A>) => readonly number[]
+}
+
+function topCodeOf(response: object): readonly number[] {
+  const { errorCode } = response as { readonly errorCode?: number }
+  return errorCode === undefined ? [] : [errorCode]
 }
 
 /** A broker answers for its own configuration alone; each answers for all topics. */

@@ -9,6 +9,7 @@ import {
   decodeFrame,
   encodeFrame,
   magic,
+  requestBytesMax,
   RpcFrames,
   rpcVersion,
   silenceMsMax,
@@ -20,7 +21,6 @@ import { operationsByNumber, type AnyOperation } from './operations.ts'
 import { isSoundlyPacked } from './packed.ts'
 import { id, integer, nullable, RpcFormatError, text, tuple } from './shapes.ts'
 
-const frameBytesMax = 8 * 1024 * 1024
 /** What a broker may leave unread before it gets nothing new. */
 const backlogBytesMax = 8 * 1024 * 1024
 const requestsMax = 64
@@ -59,7 +59,7 @@ const call = tuple<[number, number]>(integer, integer)
 export class BrokerSession {
   readonly #options: BrokerSessionOptions
   readonly #socket: Socket
-  readonly #frames = new RpcFrames(frameBytesMax)
+  readonly #frames = new RpcFrames(requestBytesMax)
   readonly #clock: Env['clock']
   #heardMs: number
   #subscriber: Subscriber | undefined

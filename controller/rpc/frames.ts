@@ -29,6 +29,9 @@ export const aliveEveryMs = 5_000
 
 const prefixBytes = 4
 
+/** Of a frame to the controller, without its length. */
+export const requestBytesMax = 8 * 1024 * 1024
+
 /** The whole frame. */
 export function encodeFrame(fields: readonly unknown[]): readonly Buffer[] {
   const body = packValue(fields)

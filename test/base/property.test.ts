@@ -104,7 +104,12 @@ t.test('property: one that is renamed keeps its rules and loses its synonyms', a
   const original = int({ ...common, default: 1, min: 1, synonyms: ['other.name'] })
   t.same(original.synonyms, [{ name: 'other.name', scale: 1 }])
   const copy = renamed(original, 'log.some.name', 'cluster-wide')
-  t.match(copy, { name: 'log.some.name', update: 'cluster-wide', synonyms: [], type: 'int' })
+  t.match(copy, {
+    name: 'log.some.name',
+    update: 'cluster-wide',
+    synonyms: { length: 0 },
+    type: 'int',
+  })
   t.equal(read(copy, '0'), 'Value must be at least 1')
 })
 

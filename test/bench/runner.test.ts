@@ -177,16 +177,22 @@ t.test('runner: noisy rounds are made up for, but not without end', async (t) =>
   t.equal(results[0]?.samples.filter(({ isNoisy }) => isNoisy).length, 3)
 })
 
-t.test('runner: noisy rounds are not made up for when the whole run is late', async (t) => {
-  const noisy = { ...goodSample(1), interval: intervalWith(1) }
-  const open = () => Promise.resolve({ sample: () => Promise.resolve(noisy) })
-  const { results } = await run(t.testdir(), [cellWith({ open, warmUps: 0 })], {
-    peers: [new FakePeer('self')],
-    rounds: 4,
-    secondsMax: 0,
-  })
-  t.equal(results[0]?.samples.length, 4)
-})
+t.test(
+  'runner: when time runs out noisy rounds are not made up for, and cells left out',
+  async (t) => {
+    const noisy = { ...goodSample(1), interval: intervalWith(1) }
+    const open = () => Promise.resolve({ sample: () => Promise.resolve(noisy) })
+    const cells = [
+      cellWith({ open, warmUps: 0 }),
+      cellWith({ name: 'long', open, expectedSeconds: 10 }),
+    ]
+    const peers = [new FakePeer('self')]
+    const { results } = await run(t.testdir(), cells, { peers, rounds: 4, secondsMax: 9 })
+    t.equal(results[0]?.samples.length, 4)
+    t.equal(results[1]?.samples.length, 0)
+    t.match(results[1]?.entries, [{ peer: 'self', refused: /^no time was left/ }])
+  },
+)
 
 t.test('runner: Ctrl-C kills what runs, keeps what was found and leaves no folder', async (t) => {
   const interruption = new AbortController()

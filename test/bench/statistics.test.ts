@@ -1,4 +1,5 @@
 import t from 'tap'
+import { agree } from '../../bench/harness/agreement.ts'
 import {
   bootstrapMedian,
   median,
@@ -7,6 +8,7 @@ import {
   pairedRatio,
   seededRandom,
   signTest,
+  type Ratio,
 } from '../../bench/harness/statistics.ts'
 
 t.test('statistics: medians and deviations, of even and odd counts and of nothing', async (t) => {
@@ -72,7 +74,7 @@ t.test('statistics: few rounds give wide intervals, and runs that agree', async 
   const normal = (): number =>
     Math.sqrt(-2 * Math.log(1 - random())) * Math.cos(2 * Math.PI * random())
   for (const count of [3, 4, 6]) {
-    const run = (): { low: number; high: number } => {
+    const run = (): Ratio => {
       const own = Array.from({ length: count }, () => 3 * Math.exp(0.2 * normal()))
       return pairedRatio(
         own,
@@ -85,13 +87,13 @@ t.test('statistics: few rounds give wide intervals, and runs that agree', async 
     for (let draw = 0; draw < 1000; draw++) {
       const [one, other] = [run(), run()]
       if (one.low <= 3 && 3 <= one.high) hits += 1
-      if (one.low <= other.high && other.low <= one.high) agreements += 1
+      if (agree(one, other)) agreements += 1
     }
     t.ok(hits > 930 && hits < 970, `${hits} of 1000 with ${count} rounds`)
-    t.ok(agreements > 970, `${agreements} of 1000 pairs with ${count} rounds`)
+    t.ok(agreements > 930, `${agreements} of 1000 pairs with ${count} rounds`)
   }
   t.match(pairedRatio([0, 1, 2], [1, 1, 1]), { low: 0, high: 2 }, 'no logarithm of nothing')
-  t.match(pairedRatio([2], [1]), { low: 2, high: 2 })
+  t.match(pairedRatio([2], [1]), { low: 0, high: Infinity, isClear: false }, 'one is none')
 })
 
 t.test('statistics: the sign test is the two-sided binomial tail', async (t) => {

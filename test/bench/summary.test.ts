@@ -60,10 +60,13 @@ t.test('summary: latencies are merged by peer and operation only', async (t) => 
   )
 })
 
-t.test('agreement: runs agree where their intervals meet', async (t) => {
+t.test('agreement: runs agree where they are as near as their intervals say', async (t) => {
   const run = (values: number[]) => runResult([cellResult({ self: values, kafka: [1, 1, 1] })])
   t.equal(agreementOf(run([2, 3, 4]), run([3.5, 5, 6])).part, 1)
   t.equal(agreementOf(run([2, 3, 4]), run([20, 21, 22])).part, 0)
-  t.equal(agreementOf(run([2, 3, 4]), runResult([])).part, 1, 'nothing to compare')
+  t.match(agreementOf(run([2, 3, 4]), runResult([])), { part: 0, rows: [{ other: undefined }] })
   t.equal(agreementOf(run([2]), run([4])).rows.length, 0, 'one round has no interval')
+  const touching = agreementOf(run([2, 2.1, 2.2]), run([2.5, 2.6, 2.7]))
+  t.equal(touching.part, 0, 'that the ends of intervals meet is not enough')
+  t.match(agreementOf(run([1, 3, 9]), run([2, 3, 4])).rows, [{ agrees: true, isWide: true }])
 })

@@ -29,8 +29,9 @@ class RawClient {
   private constructor(socket: Socket) {
     this.socket = socket
     socket.on('data', (chunk: Buffer) => this.#received.push(chunk))
+    // Bytes that reach a broker that has closed already are answered with a reset: closed, too.
     socket.on('error', () => undefined)
-    this.#closed = once(socket, 'close')
+    this.#closed = new Promise((resolve) => socket.once('close', resolve))
   }
 
   static async connect(): Promise<RawClient> {
@@ -312,14 +313,14 @@ await attack('a topic name that can not be, for ten thousand partitions, is refu
     })
     client.close()
     // Before v7 the answer as a whole has no error code.
-    t.match(answer, { errorCode: version < 7 ? 0 : 42, responses: [] })
+    t.match(answer, { errorCode: version < 7 ? 0 : 42, responses: { length: 0 } })
   }
 })
 
 await attack('silence: announced bytes cost nothing, and who goes silent is closed', async (t) => {
+  const began = performance.now()
   const clients = await Promise.all(Array.from({ length: 60 }, () => RawClient.connect()))
   const before = process.memoryUsage()
-  const began = performance.now()
   const announced = Buffer.alloc(4)
   announced.writeInt32BE(requestBytesMax)
   for (const [index, { socket }] of clients.entries()) {

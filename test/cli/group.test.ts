@@ -56,7 +56,7 @@ t.test('group describe: members, offsets and lag', async (t) => {
   t.match(JSON.parse(json.stdout), {
     id: 'billing',
     state: 'Empty',
-    members: [],
+    members: { length: 0 },
     partitions: [{ topic: 'orders', committed_offset: '2', end_offset: '3', lag: '1' }, {}],
   })
 })

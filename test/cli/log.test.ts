@@ -62,7 +62,7 @@ t.test('log verify: a partition and a data directory that are whole', async (t) 
   t.equal(all.exitCode, 0)
   t.match(JSON.parse(all.stdout), {
     partitions: [{ records: 400, end_offset: '400', damaged: 0 }, { records: 400 }],
-    damages: [],
+    damages: { length: 0 },
   })
 })
 

@@ -143,9 +143,25 @@ t.test('input lines: JSON that is wrong names the line', async (t) => {
     '{"headers":[{}]}',
     '{"partition":"x"}',
     '{"timestamp":-1}',
+    '{"partition":true}',
+    '{"timestamp":""}',
+    '{"partition":[]}',
+    '{"value_base64":"a*b="}',
+    '{"value_base64":7}',
+    '{"headers":[{"key":"k","value_base64":"abcde"}]}',
   ]) {
     t.throws(() => parseLine(Buffer.from(bad), 7, json), { message: /Line 7/, ...usage }, bad)
   }
+})
+
+t.test('input lines: in JSON null is nothing, and what is no text is JSON', async (t) => {
+  const line = '{"value":null,"partition":null,"timestamp":"12","headers":[{"key":"a","value":7}]}'
+  t.match(parseLine(Buffer.from(line), 1, json), {
+    value: null,
+    partition: undefined,
+    timestamp: 12,
+    headers: [{ key: 'a', value: Buffer.from('7') }],
+  })
 })
 
 t.test('records: what is printed as JSON is read back as it was', async (t) => {
@@ -212,7 +228,10 @@ t.test('--from: every form, and what is none', async (t) => {
     timestamp: Date.UTC(2026, 0, 31, 12),
   })
   t.same(parsePosition('@-90m', now), { kind: 'time', timestamp: now - 5_400_000 })
-  for (const bad of ['', '@', '@soon', '@-5y', '1.5', 'middle', '99999999999999999999']) {
+  t.same(parsePosition('@2026-01-31', now), { kind: 'time', timestamp: Date.UTC(2026, 0, 31) })
+  const nowhere = ['', '@', '1.5', 'middle', '99999999999999999999']
+  const never = ['soon', '-5y', '-7', '-999999d', 'Route 66', '1969-12-31', '99999999999999999999']
+  for (const bad of [...nowhere, ...never.map((text) => `@${text}`)]) {
     t.throws(() => parsePosition(bad, now), usage, bad)
   }
 })

@@ -1,11 +1,14 @@
 import t from 'tap'
 import { TopicCalls } from '../../client/topic-calls.ts'
 import { parseAddress } from '../../client/address.ts'
-import { Cluster } from '../../client/cluster.ts'
+import { Cluster, type ClusterOptions } from '../../client/cluster.ts'
 import { fetchRecords } from '../../client/fetcher.ts'
 import { specialTimestamp } from '../../client/special-timestamp.ts'
 import { Simulation } from '../../base/simulated/simulated-env.ts'
+import { CreatePartitions } from '../../protocol/messages/create-partitions.ts'
 import { CreateTopics } from '../../protocol/messages/create-topics.ts'
+import { DeleteRecords } from '../../protocol/messages/delete-records.ts'
+import { DeleteTopics } from '../../protocol/messages/delete-topics.ts'
 import { ApiVersions } from '../../protocol/messages/api-versions.ts'
 import { Fetch } from '../../protocol/messages/fetch.ts'
 import { ListOffsets } from '../../protocol/messages/list-offsets.ts'
@@ -13,32 +16,39 @@ import { Metadata } from '../../protocol/messages/metadata.ts'
 import { BatchBuilder } from '../../protocol/records/builder.ts'
 import { controlBatch } from '../../protocol/records/control.ts'
 import { patchBatch } from '../../protocol/records/batch.ts'
+import { errors } from '../../protocol/errors.ts'
 import type { AnyApi } from '../../protocol/schema/api.ts'
 import { testSeed } from '../support/seeded-random.ts'
 import { FakeBroker, type Reaction, type ReceivedRequest } from './fake-broker.ts'
 
 const topicId = '1234567890abcdef1234567890abcdef'
-const served = [ApiVersions, Metadata, Fetch, ListOffsets, CreateTopics] as const
+const changes = [CreateTopics, DeleteTopics, CreatePartitions, DeleteRecords] as const
+const served = [ApiVersions, Metadata, Fetch, ListOffsets, ...changes] as const
 
 /** Two brokers, 1 and 2, on ports 9001 and 9002; `leader` leads the one partition of `orders`. */
 class World {
   readonly simulation = new Simulation(testSeed(3))
   readonly #brokerEnv = this.simulation.createEnv('broker')
   readonly env = this.simulation.createEnv('client')
-  readonly cluster = new Cluster({
-    env: this.env,
-    brokers: ['broker:9001'],
-    clientId: 'test',
-    connectTimeoutMs: 1000,
-    requestTimeoutMs: 1000,
-    callTimeoutMs: 10_000,
-  })
+  readonly cluster: Cluster
   readonly received: { broker: number; received: ReceivedRequest }[] = []
   leader = 1
   advertised: readonly string[] = ['broker', 'broker']
   id = topicId
   /** What brokers say to anything but Metadata. */
   react: (broker: number, received: ReceivedRequest) => Reaction = () => 'silence'
+
+  constructor(options: Partial<ClusterOptions> = {}) {
+    this.cluster = new Cluster({
+      env: this.env,
+      brokers: ['broker:9001'],
+      clientId: 'test',
+      connectTimeoutMs: 1000,
+      requestTimeoutMs: 1000,
+      callTimeoutMs: 10_000,
+      ...options,
+    })
+  }
 
   async open(): Promise<void> {
     for (const id of [1, 2]) {
@@ -99,8 +109,8 @@ class World {
   }
 }
 
-async function world(): Promise<World> {
-  const created = new World()
+async function world(options?: Partial<ClusterOptions>): Promise<World> {
+  const created = new World(options)
   await created.open()
   return created
 }
@@ -125,6 +135,61 @@ t.test('retries: end when the time of the call is over, with the last error', as
   const tookMs = w.env.clock.monotonicMs() - startMs
   t.ok(tookMs > 8000 && tookMs <= 10_000, `${tookMs} ms`)
   t.ok(w.asked(ListOffsets).length < 40, 'with growing pauses')
+})
+
+t.test('retries: a call ends in its time, whatever an attempt waits for', async (t) => {
+  const w = await world({ requestTimeoutMs: 60_000 })
+  const startMs = w.env.clock.monotonicMs()
+  const asked = new TopicCalls(w.cluster).listOffsets('orders', [0], specialTimestamp.latest)
+  await t.rejects(w.simulation.until(asked), { code: 'REQUEST_TIMEOUT', message: /10000 ms/ })
+  t.equal(Math.round(w.env.clock.monotonicMs() - startMs), 10_000)
+})
+
+t.test('changes: what an attempt without an answer has done is done', async (t) => {
+  const w = await world()
+  const calls = new TopicCalls(w.cluster)
+  const refused = (errorCode: number): Reaction => ({
+    response: {
+      topics: [{ name: 'orders', errorCode }],
+      responses: [{ name: 'orders', errorCode }],
+      results: [{ name: 'orders', errorCode }],
+    },
+  })
+  const lostThen = (errorCode: number): void => {
+    let isFirst = true
+    w.react = () => {
+      const reaction = isFirst ? 'close' : refused(errorCode)
+      isFirst = false
+      return reaction
+    }
+  }
+  lostThen(errors.topicAlreadyExists.code)
+  await w.simulation.until(calls.createTopic({ name: 'orders' }))
+  const again = w.simulation.until(calls.createTopic({ name: 'orders' }))
+  await t.rejects(again, { code: 'TOPIC_ALREADY_EXISTS' }, 'this one was answered')
+  lostThen(errors.unknownTopicOrPartition.code)
+  await w.simulation.until(calls.deleteTopic('orders'))
+  lostThen(errors.invalidPartitions.code)
+  await w.simulation.until(calls.createPartitions('orders', 1))
+  lostThen(errors.invalidPartitions.code)
+  const others = w.simulation.until(calls.createPartitions('orders', 2))
+  await t.rejects(others, { code: 'INVALID_PARTITIONS' }, 'it has another number')
+})
+
+t.test('changes: records that are written during a retry are not deleted', async (t) => {
+  const w = await world()
+  const offsets: bigint[] = []
+  w.react = (_, { api, request }) => {
+    if (api === ListOffsets) return listed(0)
+    offsets.push(request.topics[0].partitions[0].offset)
+    if (offsets.length === 1) return 'close'
+    const partitions = [{ partitionIndex: 0, lowWatermark: 7, errorCode: 0 }]
+    return { response: { topics: [{ name: 'orders', partitions }] } }
+  }
+  const deleted = new TopicCalls(w.cluster).deleteRecords('orders', new Map([[0, -1]]))
+  t.strictSame(await w.simulation.until(deleted), new Map([[0, 7]]))
+  t.same(offsets, [7, 7])
+  t.equal(w.asked(ListOffsets).length, 1)
 })
 
 t.test('cluster: a partition that is not there, and a topic that is not there', async (t) => {

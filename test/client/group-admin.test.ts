@@ -32,7 +32,7 @@ const positions = (rows: readonly { partition: number; before: number; after: nu
   rows.map(({ partition, before, after }) => [partition, before, after])
 
 t.test('groups: a group that nobody knows is Dead, has no offsets and is not listed', async (t) => {
-  t.match(await groups.describe('nobody'), { state: 'Dead', members: [] })
+  t.match(await groups.describe('nobody'), { state: 'Dead', members: { length: 0 } })
   t.same(await groups.offsets('nobody'), [])
   t.same(await groups.lag('nobody'), [])
   t.same(await groups.list(), [])

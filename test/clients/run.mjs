@@ -39,11 +39,12 @@ process.exitCode = totals.failed === 0 ? 0 : 1
 async function runAll(queue) {
   for (let file = queue.shift(); file !== undefined; file = queue.shift()) {
     const began = performance.now()
-    const { passed, failed, output } = await runFile(file)
+    const { passed, failed, skipped, output } = await runFile(file)
     totals.passed += passed
     totals.failed += failed
     const seconds = ((performance.now() - began) / 1000).toFixed(1)
     console.log(`${relative(root, file)}: ${passed} passed, ${failed} failed (${seconds} s)`)
+    if (skipped > 0) console.log(`${relative(root, file)}: ${skipped} SKIPPED`)
     if (failed > 0) console.log(failures(output))
   }
 }
@@ -58,8 +59,9 @@ async function runFile(file) {
   const code = await new Promise((resolve) => child.once('close', resolve))
   const summary = /^# \{ (.*) \}$/m.exec(output)?.[1] ?? ''
   const count = (name) => Number(new RegExp(`\\b${name}: (\\d+)`).exec(summary)?.[1] ?? 0)
-  const failed = count('fail')
-  return { passed: count('pass'), failed: code === 0 || failed > 0 ? failed : 1, output }
+  const [passed, failed] = [count('pass'), count('fail')]
+  const isWhole = code === 0 && passed > 0
+  return { passed, failed: isWhole || failed > 0 ? failed : 1, skipped: count('skip'), output }
 }
 
 /** The failing assertions with their diagnostics, and everything else left out. */

@@ -18,6 +18,7 @@ step() {
 
 packages=()
 command -v kcat >/dev/null || packages+=(kcat)
+command -v etcd >/dev/null || packages+=(etcd-server)
 command -v strace >/dev/null || packages+=(strace)
 command -v javac >/dev/null || packages+=(default-jdk-headless)
 command -v mvn >/dev/null || packages+=(maven)

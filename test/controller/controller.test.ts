@@ -57,6 +57,15 @@ t.test('controller: the id of a cluster is given, or made once', async (t) => {
   t.match(made.image.clusterId, /^[A-Za-z0-9_-]{22}$/)
 })
 
+t.test('controller: whatever a store refuses at the start is its own error', async (t) => {
+  for (const refused of [0, 1, 2]) {
+    const store = new MemoryStore()
+    let count = 0
+    store.setFate(() => (count++ === refused ? 'refused' : 'applied'))
+    await t.rejects(openController({ store }), { name: 'StoreError' }, `transaction ${refused}`)
+  }
+})
+
 t.test('controller: nothing is answered or told before the store has it', async (t) => {
   const store = new MemoryStore()
   const controller = await openController({ store })

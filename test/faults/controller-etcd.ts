@@ -86,7 +86,8 @@ class Stage {
       if (message.state !== undefined) candidate.state = message.state
       if (message.fatal !== undefined) this.violations.push(message.fatal)
     })
-    child.on('exit', () => {
+    child.on('exit', (code) => {
+      if (!child.killed) this.violations.push(`a controller ended by itself, with ${code}`)
       if (candidate.child === child) candidate.state = 'dead'
     })
   }

@@ -37,6 +37,8 @@ try {
       if (--left === 0) setTimeout(() => child.kill('SIGKILL'), random.below(5))
     })
     await once(child, 'exit')
+    if (child.signalCode !== 'SIGKILL' || left > 0)
+      violations.push(`a controller ended by itself, with ${child.exitCode ?? child.signalCode}`)
   }
   const store = LmdbStore.open(path, createRealEnv().disk)
   violations.push(...(await judge(store, acknowledged)))

@@ -40,7 +40,7 @@ console.log(`fuzz: ${inputCount} inputs from ${firstIndex}, SEED=${seed}`)
 const server = await startServer({
   dataDirectory: join(folder.path, 'data'),
   // Spoiled topic names would otherwise become topics by the thousand.
-  properties: { 'auto.create.topics.enable': 'false' },
+  properties: { 'auto.create.topics.enable': 'false', 'group.initial.rebalance.delay.ms': '0' },
   runtimeArguments: ['--import', probe],
 })
 let findings: string[]

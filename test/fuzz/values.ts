@@ -26,6 +26,7 @@ const configNames = [
   'message.timestamp.type',
   'no.such.config',
 ] as const
+const protocolNames = ['range', 'range', 'cooperative-sticky'] as const
 const configValues = ['-1', '1048576', '604800000', 'compact', 'delete', 'lz4', 'x', ''] as const
 
 type Generator = (random: Random, world: World) => unknown
@@ -33,12 +34,33 @@ type Generator = (random: Random, world: World) => unknown
 const small: Generator = (random) => random.below(3)
 const minusOne: Generator = (random) => (random.chance(0.9) ? -1 : random.below(3) - 1)
 const topicName: Generator = (random, world) => random.pick(world.topics)
+const groupName: Generator = (random) => random.pick(['fuzz-group', 'fuzz-group-2', 'fuzz-group-3'])
+const orNull =
+  (generator: Generator, nullChance: number): Generator =>
+  (random, world) =>
+    random.chance(nullChance) ? null : generator(random, world)
+/** Of no member, most of the time. */
+const epoch: Generator = (random) => random.pick([-1, -1, -1, 0, 1, 2])
+const instance: Generator = orNull(() => 'fuzz-instance', 0.7)
+/** Kafka's subscription, version 0, and an assignment, which looks the same but for its partitions. */
+const subscription: Generator = (random, world) => {
+  const name = Buffer.from(random.pick(world.topics))
+  const head = Buffer.from([0, 0, 0, 0, 0, 1, 0, name.length])
+  return Buffer.concat([head, name, Buffer.from([255, 255, 255, 255])])
+}
+const assignment: Generator = (random, world) => {
+  const name = Buffer.from(random.pick(world.topics))
+  const head = Buffer.from([0, 0, 0, 0, 0, 1, 0, name.length])
+  const partitions = [0, 0, 0, 1, 0, 0, 0, random.below(3)]
+  return Buffer.concat([head, name, Buffer.from(partitions), Buffer.from([255, 255, 255, 255])])
+}
 const milliseconds: Generator = (random) => random.below(20)
 
 /** By field name; what is missing here follows its kind. */
 const byName: Readonly<Record<string, Generator>> = {
   topic: topicName,
-  topicName,
+  topicName: (random, world) =>
+    random.chance(0.2) ? '__cluster_metadata' : random.pick(world.topics),
   resourceName: (random, world) => (random.chance(0.9) ? random.pick(world.topics) : '1'),
   topicId: (random, world) => random.pick(world.topicIds),
   partition: small,
@@ -78,7 +100,33 @@ const byName: Readonly<Record<string, Generator>> = {
   configOperation: (random) => random.below(4),
   validateOnly: (random) => random.chance(0.7),
   keyType: small,
-  key: () => 'fuzz-group',
+  key: groupName,
+  coordinatorKeys: groupName,
+  groupId: groupName,
+  groupIds: groupName,
+  groups: groupName,
+  groupsNames: groupName,
+  memberId: (random) => random.pick(['', '', '', 'fuzz-member', 'fuzz-member-2']),
+  groupInstanceId: instance,
+  instanceId: instance,
+  memberEpoch: (random) => random.pick([0, 0, 0, 0, -1, -2, 1]),
+  generationId: epoch,
+  generationIdOrMemberEpoch: epoch,
+  sessionTimeoutMs: () => 10_000,
+  // -1: as it was.
+  rebalanceTimeoutMs: (random) => random.pick([1000, 60_000, 60_000, -1]),
+  serverAssignor: orNull((random) => random.pick(['uniform', 'range', 'none']), 0.7),
+  subscribedTopicNames: topicName,
+  subscribedTopicRegex: orNull((random) => random.pick(['fuzz.*', '.*', '(', '']), 0.7),
+  rackId: orNull(() => 'rack', 0.8),
+  protocolType: (random) => random.pick(['consumer', 'consumer', 'consumer', 'connect']),
+  protocolName: (random) => random.pick(['range', 'range', 'sticky']),
+  metadata: subscription,
+  assignment,
+  committedOffset: (random) => random.below(50),
+  committedLeaderEpoch: minusOne,
+  committedMetadata: orNull(() => 'fuzz', 0.5),
+  retentionTimeMs: minusOne,
   clientSoftwareName: () => 'fuzz',
   clientSoftwareVersion: () => '1.0',
 }
@@ -124,9 +172,11 @@ function randomValue(
     return randomMessage(field.fields!, version, random, world, name)
   }
   if (field.kind === 'records') return world.records(random)
-  // "name" is a topic's, except inside a list of configs.
-  if (name === 'name')
-    return parent === 'configs' ? random.pick(configNames) : topicName(random, world)
+  // "name" is a topic's, except inside lists of configs and of protocols of a group.
+  if (name === 'name') {
+    if (parent === 'configs') return random.pick(configNames)
+    return parent === 'protocols' ? random.pick(protocolNames) : topicName(random, world)
+  }
   const generator = byName[name]
   const value = generator === undefined ? byKind(field, random) : generator(random, world)
   if (value === null && !field.isNullableIn(version)) return byKind(field, random)

@@ -31,4 +31,8 @@ t.test('simulation: clusters that are harmed and mended lose nothing', async (t)
   )
   t.equal(status, 0, `${stdout}${stderr}`)
   t.comment(stdout)
+  // Of nothing that was done nothing is lost either.
+  const counts = /^(\d+) seeds, 0 failed; (\d+) records acknowledged, \d+ commits, (\d+) faults/m
+  const [, seeds = 0, acknowledged = 0, faults = 0] = counts.exec(stdout)?.map(Number) ?? []
+  t.ok(seeds > 0 && acknowledged > 0 && faults > 0, `${seeds}, ${acknowledged}, ${faults}`)
 })

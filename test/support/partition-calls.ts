@@ -89,6 +89,7 @@ export class PartitionCalls {
       logger: silentLogger,
       partitions: {
         get: (topic: string, index: number) => this.#partitions.get(`${topic}-${index}`),
+        hosted: (topic: string, index: number) => this.#partitions.get(`${topic}-${index}`),
         find: (topic: string, index: number, asked: Parameters<Partitions['find']>[2]) =>
           this.#find(topic, index, asked),
         whyMissing: () => this.missing,

@@ -27,7 +27,10 @@ export function barsOf(summaries: readonly CellSummary[], against: string): Bar[
       const isDemanded = summary.figure.wanted?.against === against
       if (ratio === undefined || (index > 0 && !isDemanded)) return []
       const own = { name: cell.name, scenario: cell.scenario, isNoisy }
-      return [{ ...own, ...barOf(summary, ratio, isDemanded) }]
+      const bar = { ...own, ...barOf(summary, ratio, isDemanded) }
+      // There is no place for them on a scale of factors; the tables have them.
+      const isDrawable = [bar.times, bar.low, bar.high].every((each) => each > 0 && each < Infinity)
+      return isDrawable ? [bar] : []
     }),
   )
 }

@@ -147,18 +147,25 @@ export class ClassicGroup implements Group, ClassicMembership {
         return this.#awaitAssignment(member, request)
       case 'Stable':
         rebalance.synced(member)
-        return {
+        return this.#committedAnswer({
           error: errors.none,
           protocolType: rebalance.protocolType ?? null,
           protocol: rebalance.protocol ?? null,
           assignment: member.assignment,
-        }
+        })
       case 'Empty':
       case 'Dead':
         return refusedSync(errors.unknownMemberId)
       default:
         return unreachable(rebalance.state)
     }
+  }
+
+  /** A coordinator that has just loaded the group may know an assignment that is not committed. */
+  async #committedAnswer(answer: SyncAnswer): Promise<SyncAnswer> {
+    const write = this.#host.write([])
+    const error = write.ok ? await write.committed : write.error
+    return error === undefined ? answer : refusedSync(error)
   }
 
   heartbeatClassic(request: HeartbeatRequest): ErrorInfo {

@@ -146,7 +146,8 @@ export class ClassicSide {
       const member = this.#leavingMember(memberId, groupInstanceId)
       if ('code' in member) return { memberId, groupInstanceId, error: member }
       left.add(member.memberId)
-      return { memberId: member.memberId, groupInstanceId, error: errors.none }
+      // As it was asked for: Java's admin client looks for that.
+      return { memberId, groupInstanceId, error: errors.none }
     })
     if (left.size === 0) return answers
     const write = remove(left, leaving[0]?.reason ?? '')
@@ -156,8 +157,10 @@ export class ClassicSide {
 
   #problemOf(request: JoinRequest, memberId: string): ErrorInfo | undefined {
     const { host, state } = this.#options
+    if (host.config.groupConsumerMigrationPolicy === 'disabled')
+      return errors.inconsistentGroupProtocol
     const isFull = state.members.size >= host.config.groupConsumerMaxSize
-    if (isFull && !state.members.has(memberId)) return errors.groupMaxSizeReached
+    if (isFull && !state.knows(memberId, request.groupInstanceId)) return errors.groupMaxSizeReached
     if (request.protocolType !== consumerProtocolType || !this.#supports(request)) {
       return errors.inconsistentGroupProtocol
     }
@@ -231,11 +234,14 @@ export class ClassicSide {
     return isClassic(member) ? member : errors.unknownMemberId
   }
 
-  #leavingMember(memberId: string, instanceId: string | null): ClassicConsumer | ErrorInfo {
-    if (memberId !== '' || instanceId === null) return this.#identified(memberId, instanceId)
-    // An administrator removes a static member by its name alone.
-    const member = this.#options.state.staticMember(instanceId)
-    return member !== undefined && isClassic(member) ? member : errors.unknownMemberId
+  /** Of either protocol: an administrator may remove anybody, a static member by its name alone. */
+  #leavingMember(memberId: string, instanceId: string | null): ConsumerMember | ErrorInfo {
+    const { state } = this.#options
+    const member =
+      instanceId === null ? state.members.get(memberId) : state.staticMember(instanceId)
+    if (member === undefined) return errors.unknownMemberId
+    const isFenced = memberId !== '' && memberId !== member.memberId
+    return isFenced ? errors.fencedInstanceId : member
   }
 
   /** The member's generation is over, unless it still has to give up partitions in it. */

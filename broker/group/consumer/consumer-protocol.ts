@@ -2,6 +2,7 @@ import type { Uuid } from '../../../base/uuid.ts'
 import { ProtocolError } from '../../../protocol/bytes/protocol-error.ts'
 import { Reader } from '../../../protocol/bytes/reader.ts'
 import { Writer } from '../../../protocol/bytes/writer.ts'
+import { topicNameLengthMax } from '../../../protocol/topic-name.ts'
 import type { ClusterImage } from '../../metadata/image.ts'
 import type { TopicPartitions } from '../group-record.ts'
 import { topicPartitionsOf, type Assignment } from './assignment.ts'
@@ -105,7 +106,11 @@ function read<T>(
 function strings(reader: Reader): string[] {
   const count = reader.arrayLength(2, 32)
   const texts = new Set<string>()
-  for (let index = 0; index < count; index++) texts.add(reader.string())
+  for (let index = 0; index < count; index++) {
+    const text = reader.string()
+    // No topic has a longer name, and V8 compares keys of more than 16,383 characters one by one.
+    if (text.length <= topicNameLengthMax) texts.add(text)
+  }
   return [...texts]
 }
 

@@ -107,7 +107,8 @@ function groupFor(host: HeartbeatHost, { groupId, memberEpoch }: HeartbeatReques
   if (memberEpoch !== joinEpoch) return notFound(groupId)
   const offered = assignorsOffered(config.groupConsumerAssignors)
   const surroundings = { image, assignorsOffered: offered, topicsMayHaveChanged: true }
-  if (group === undefined || group.isEmpty) {
+  // One that only waits for members to join with the ids they were given is empty too.
+  if (group === undefined || group.state === 'Empty') {
     const state = new ConsumerGroupState(groupId)
     const classic = group instanceof ClassicGroup ? group : undefined
     return { ok: true, state, surroundings, records: classic?.tombstones() ?? [], classic }

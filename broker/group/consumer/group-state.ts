@@ -82,6 +82,11 @@ export class ConsumerGroupState {
     return memberId === undefined ? undefined : this.#members.get(memberId)
   }
 
+  /** Whether a member that joins with these is counted already. */
+  knows(memberId: string, instanceId: string | null): boolean {
+    return this.#members.has(memberId) || (instanceId !== null && this.#byInstance.has(instanceId))
+  }
+
   target(memberId: string): Assignment {
     return this.#targets.get(memberId) ?? noPartitions
   }

@@ -114,7 +114,7 @@ export function heartbeat(
 ): HeartbeatOutcome {
   const { memberId } = request
   const { membersMax } = surroundings
-  if (state.members.size >= membersMax && !state.members.has(memberId)) {
+  if (state.members.size >= membersMax && !state.knows(memberId, request.instanceId)) {
     const message = `The consumer group has reached its maximum capacity of ${membersMax} members.`
     return refusal(errors.groupMaxSizeReached, message)
   }

@@ -49,10 +49,26 @@ export function upgrade(group: ClassicGroup, image: ClusterImage, config: GroupC
     }
     members.push(member)
   }
+  if (shareAny(members)) return refuse(group, 'some partitions have several owners')
   const created = recordsOf(group.id, members, { epoch, image })
   const state = new ConsumerGroupState(group.id)
   for (const record of created) state.replay(record)
   return { ok: true, state, records: [...group.tombstones(), ...created] }
+}
+
+/** Assignors of the classic protocol may give a partition to several members; here it has one owner. */
+function shareAny(members: readonly ConsumerMember[]): boolean {
+  const owned = new Set<string>()
+  for (const { assigned } of members) {
+    for (const [topicId, partitions] of assigned) {
+      for (const partition of partitions) {
+        const key = `${topicId}:${partition}`
+        if (owned.has(key)) return true
+        owned.add(key)
+      }
+    }
+  }
+  return false
 }
 
 function refuse(group: ClassicGroup, why: string): Upgrade {

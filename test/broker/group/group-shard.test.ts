@@ -155,7 +155,7 @@ t.test('shard: is not served when its log can not be read', async (t) => {
   await calls.advance(10)
   t.equal(calls.groups.shardFor('group'), errors.notCoordinator)
   t.equal(calls.groups.isLoading, false)
-  t.match(await calls.call(listGroups, 4, {}), { errorCode: 0, groups: [] })
+  t.match(await calls.call(listGroups, 4, {}), { errorCode: 0, groups: { length: 0 } })
 })
 
 t.test('shard: compressed batches are written and loaded', async (t) => {
@@ -249,4 +249,45 @@ t.test('shard: goes when its topic goes, and comes back empty', async (t) => {
   t.equal(calls.creations, 2, 'whoever asked had it created again')
   t.ok(calls.groups.shardFor('group') instanceof GroupShard)
   t.equal(calls.shard('group').offsets.count, 0)
+})
+
+t.test(
+  'shard: while nothing is committed, those who ask again and again do not pile up',
+  async (t) => {
+    const calls = await opened({ flushPolicy: 'os' })
+    const shard = calls.shard('group')
+    const { partition } = shard
+    const committing = new Set<Promise<unknown>>()
+    const settle: ((error: undefined) => void)[] = []
+    Object.assign(partition, {
+      whenCommitted: () => {
+        const waiting = new Promise((resolve) => settle.push(resolve))
+        committing.add(waiting)
+        return waiting
+      },
+      abandon: (waiting: Promise<unknown>) => committing.delete(waiting),
+    })
+    for (let seconds = 0; seconds < 100; seconds++) {
+      void calls.begin(offsetFetch, 7, { groupId: 'group', topics: null })
+      if (seconds % 10 === 0) void calls.begin(offsetCommit, 8, commitRequest('group', 0, seconds))
+      await calls.advance(1000)
+    }
+    await calls.advance(10_000)
+    t.equal(committing.size, 1, 'the furthest')
+    for (const resolve of settle) resolve(undefined)
+    await calls.advance(1)
+    t.equal(shard.state, 'active')
+  },
+)
+
+t.test('shard: one whose partition goes before its turn to be loaded is left alone', async (t) => {
+  const calls = await opened()
+  await calls.call(offsetCommit, 8, commitRequest('group', 0, 1))
+  await calls.restartSlowly()
+  const index = calls.groups.partitionFor('group')
+  const { log } = calls.partitions.get('__consumer_offsets', index)!
+  Object.defineProperty(log, 'nextOffset', { value: log.logStartOffset })
+  calls.removeTopic('__consumer_offsets')
+  await calls.advance(10)
+  t.equal(calls.groups.isLoading, false)
 })

@@ -88,7 +88,7 @@ t.test('elections: in every version, with errors of partitions and of the reques
   }
   t.match(await broker.call(electLeaders, 2, { topicPartitions: null }), {
     errorCode: 0,
-    replicaElectionResults: [],
+    replicaElectionResults: { length: 0 },
   })
   const topicPartitions = [{ topic: 'a', partitions: [0] }]
   t.match(await broker.call(electLeaders, 1, { electionType: 2, topicPartitions }), {
@@ -131,8 +131,20 @@ t.test('quorum: the controller is the only voter', async (t) => {
   t.match(await ask('__cluster_metadata', 1), {
     topics: [{ partitions: [{ errorCode: unknown }] }],
   })
+  const topics = [{ topicName: '__cluster_metadata', partitions: [{ partitionIndex: 0 }] }]
+  for (const version of [0, 1]) {
+    const old = await broker.call(describeQuorum, version, { topics })
+    t.match(
+      old,
+      { topics: [{ partitions: [{ leaderId: 1 }] }], nodes: { length: 0 } },
+      `version ${version}`,
+    )
+  }
   await broker.controller.close()
-  t.match(await ask('__cluster_metadata'), { errorCode: errors.notController.code, topics: [] })
+  t.match(await ask('__cluster_metadata'), {
+    errorCode: errors.notController.code,
+    topics: { length: 0 },
+  })
 })
 
 t.test('features: told, changed, obeyed', async (t) => {

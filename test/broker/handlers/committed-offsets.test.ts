@@ -183,7 +183,7 @@ t.test('offsets: a short request can not have much told again and again', async 
     fetched.groups[0]?.topics[0]?.partitions.map(({ errorCode }) => errorCode),
     [0, errors.invalidRequest.code],
   )
-  t.match(fetched.groups[1], { topics: [], errorCode: errors.invalidRequest.code })
+  t.match(fetched.groups[1], { topics: { length: 0 }, errorCode: errors.invalidRequest.code })
 })
 
 t.test('offsets: those of a deleted topic are gone, also for its successor', async (t) => {

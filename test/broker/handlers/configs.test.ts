@@ -79,11 +79,11 @@ t.test('describe: the sources of a value of a topic, the best first', async (t) 
 t.test('describe: a value from another unit has its value, and no synonym', async (t) => {
   const broker = await withTopic({ 'log.retention.hours': '2' })
   const config = (await configsOf(broker, topic, 'topic')).get('retention.ms')
-  t.match(config, { value: '7200000', configSource: source.default, synonyms: [] })
+  t.match(config, { value: '7200000', configSource: source.default, synonyms: { length: 0 } })
   const hours = (await configsOf(broker, ofBroker, '1')).get('log.retention.hours')
   t.match(hours, { value: '2', configSource: source.static, readOnly: true })
   const ms = (await configsOf(broker, ofBroker, '1')).get('log.retention.ms')
-  t.match(ms, { value: null, readOnly: false, configType: 5, synonyms: [] })
+  t.match(ms, { value: null, readOnly: false, configType: 5, synonyms: { length: 0 } })
 })
 
 t.test('describe: all that a broker obeys, and what was set for all of them', async (t) => {
@@ -156,7 +156,13 @@ for (const [title, resourceType, resourceName, code, message] of unknown) {
       ],
     })
     t.match(response.results, [
-      { errorCode: code, errorMessage: message, configs: [], resourceType, resourceName },
+      {
+        errorCode: code,
+        errorMessage: message,
+        configs: { length: 0 },
+        resourceType,
+        resourceName,
+      },
       { errorCode: 0, errorMessage: '' },
     ])
   })
@@ -225,4 +231,52 @@ t.test('groups: values beyond the bounds of the broker are refused', async (t) =
   const resources = [{ resourceType: configResource.group, resourceName: 'g', configs }]
   const { responses } = await broker.call(incremental, 1, { resources, validateOnly: false })
   t.match(responses, [{ errorMessage: /must be greater than consumer.heartbeat/ }])
+})
+
+t.test('describe: one request is not answered without end', async (t) => {
+  const broker = await withTopic()
+  const one = { resourceType: ofBroker, resourceName: '1', configurationKeys: null }
+  const { results } = await broker.call(describeConfigs, 4, {
+    resources: Array.from({ length: 10_000 }, () => one),
+    includeSynonyms: false,
+    includeDocumentation: false,
+  })
+  t.equal(results.length, 10_000)
+  t.match(results[0], { errorCode: 0 })
+  t.match(results.at(-1), { errorCode: errors.invalidRequest.code, errorMessage: /fewer/ })
+  const entryCount = results.reduce((sum, { configs }) => sum + configs.length, 0)
+  t.ok(entryCount > 200_000 && entryCount < 260_000, `${entryCount} settings`)
+})
+
+t.test('alter: what is refused is repeated only as far as an answer can hold it', async (t) => {
+  const broker = await withTopic()
+  const value = 'x'.repeat(32_000)
+  const { responses } = await broker.call(incremental, 0, {
+    resources: [
+      {
+        resourceType: topic,
+        resourceName: 'topic',
+        configs: [{ name: 'retention.ms', configOperation: 0, value }],
+      },
+    ],
+    validateOnly: false,
+  })
+  t.match(responses, [{ errorCode: errors.invalidConfig.code, errorMessage: /x{100}/ }])
+  t.equal(responses[0]?.errorMessage?.length, 1024)
+})
+
+t.test('alter: a list does not grow beyond what an answer can hold', async (t) => {
+  const broker = await withTopic()
+  const name = 'leader.replication.throttled.replicas'
+  const appended = async (from: number): Promise<number | undefined> => {
+    const value = Array.from({ length: 3000 }, (_, index) => `${from + index}:1`).join(',')
+    const configs = [{ name, configOperation: 2, value }]
+    const resources = [{ resourceType: topic, resourceName: 'topic', configs }]
+    const request = { resources, validateOnly: false }
+    return (await broker.call(incremental, 1, request)).responses[0]?.errorCode
+  }
+  t.equal(await appended(1_000_000), 0)
+  t.equal(await appended(2_000_000), errors.invalidConfig.code)
+  const value = (await configsOf(broker, topic, 'topic')).get(name)?.value ?? ''
+  t.equal(value.split(',').length, 3000)
 })

@@ -110,9 +110,14 @@ t.test('describe groups: members and their assignment, or that there is none', a
     t.equal(member?.groupInstanceId, version >= 4 ? 'instance' : null)
     t.same(member?.memberMetadata, subscription)
     t.same(member?.memberAssignment, Buffer.from([9]))
-    t.match(groups[1], { errorCode: 0, groupState: 'Empty', protocolType: '', members: [] })
+    t.match(groups[1], {
+      errorCode: 0,
+      groupState: 'Empty',
+      protocolType: '',
+      members: { length: 0 },
+    })
     const missing = version >= 6 ? errors.groupIdNotFound.code : 0
-    t.match(groups[2], { errorCode: missing, groupState: 'Dead', members: [] })
+    t.match(groups[2], { errorCode: missing, groupState: 'Dead', members: { length: 0 } })
     t.equal(groups[2]?.errorMessage, version >= 6 ? 'Group nobody not found.' : null)
   }
 })
@@ -152,7 +157,7 @@ t.test('delete offsets: not those that a member is subscribed to', async (t) => 
   const connect = { ...record, value: record.value && { ...record.value, protocolType: 'connect' } }
   calls.shard('stable').write([connect])
   const opaque = await calls.call(offsetDelete, 0, { groupId: 'stable', topics })
-  t.match(opaque, { errorCode: errors.nonEmptyGroup.code, topics: [] })
+  t.match(opaque, { errorCode: errors.nonEmptyGroup.code, topics: { length: 0 } })
 })
 
 t.test('expiry: offsets that nobody uses, then the group', async (t) => {

@@ -103,8 +103,8 @@ t.test('metadata: what is unknown, and what can not be a name', async (t) => {
     ...noCreation,
   })
   t.match(response.topics, [
-    { errorCode: errors.unknownTopicOrPartition.code, name: 'nothing', partitions: [] },
-    { errorCode: errors.invalidTopicException.code, name: 'a b', partitions: [] },
+    { errorCode: errors.unknownTopicOrPartition.code, name: 'nothing', partitions: { length: 0 } },
+    { errorCode: errors.invalidTopicException.code, name: 'a b', partitions: { length: 0 } },
   ])
   t.notOk(broker.controller.image.topicsByName.has('nothing'))
 })
@@ -188,7 +188,7 @@ t.test('metadata: a leader that clients can not reach', async (t) => {
     { topics: byName('b'), allowAutoTopicCreation: true },
     { listenerName: 'OTHER' },
   )
-  t.match(oldest.topics[0]?.partitions, [{ replicaNodes: [], isrNodes: [] }])
+  t.match(oldest.topics[0]?.partitions, [{ replicaNodes: { length: 0 }, isrNodes: { length: 0 } }])
 })
 
 t.test('metadata: operations are told to those who ask', async (t) => {

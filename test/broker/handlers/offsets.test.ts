@@ -309,8 +309,17 @@ t.test('producers: those of each partition', async (t) => {
     topics: [
       { name: 'topic', partitionIndexes: [0, 1, 2] },
       { name: 'a/b', partitionIndexes: [0] },
+      { name: 'topic', partitionIndexes: [1, 0, 0] },
     ],
   })
+  t.same(
+    response.topics.map(({ name, partitions }) => [name, partitions.length]),
+    [
+      ['topic', 3],
+      ['a/b', 1],
+    ],
+    'each once',
+  )
   const [first, second, third] = response.topics[0]?.partitions ?? []
   t.same(
     first?.activeProducers.map((producer) => Object.values(producer)),
@@ -322,6 +331,11 @@ t.test('producers: those of each partition', async (t) => {
   t.same([second?.errorCode, second?.activeProducers], [0, []])
   t.match(third, { errorCode: errors.unknownTopicOrPartition.code, errorMessage: /./ })
   t.match(response.topics[1]?.partitions[0], { errorCode: errors.invalidTopicException.code })
+  partition.apply(partitionState({ leader: 2, leaderEpoch: 1 }))
+  const followed = await broker.call(describeProducers, 0, {
+    topics: [{ name: 'topic', partitionIndexes: [0] }],
+  })
+  t.equal(followed.topics[0]?.partitions[0]?.activeProducers.length, 2, 'of a follower too')
   broker.break(partition)
   const broken = await broker.call(describeProducers, 0, {
     topics: [{ name: 'topic', partitionIndexes: [0] }],
@@ -378,7 +392,11 @@ t.test('log directories: one that failed', async (t) => {
   await broker.machine.simulation.until(failing.log.flush().catch(() => undefined))
   const response = await broker.call(describeLogDirs, 4, { topics: null })
   const failed = response.results.find(({ logDir }) => logDir === place)
-  t.match(failed, { errorCode: errors.kafkaStorageError.code, topics: [], totalBytes: -1 })
+  t.match(failed, {
+    errorCode: errors.kafkaStorageError.code,
+    topics: { length: 0 },
+    totalBytes: -1,
+  })
   const other = response.results.find(({ logDir }) => logDir !== place)
   t.match(other, { errorCode: 0 })
 })

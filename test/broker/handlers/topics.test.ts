@@ -232,6 +232,6 @@ t.test('describe topics: a cursor that is none', async (t) => {
     { topicName: 'z', partitionIndex: 0 },
   ]) {
     const response = await broker.call(describe, 0, { topics: [{ name: 'a' }], cursor })
-    t.match(response.topics, [{ errorCode: errors.invalidRequest.code, partitions: [] }])
+    t.match(response.topics, [{ errorCode: errors.invalidRequest.code, partitions: { length: 0 } }])
   }
 })

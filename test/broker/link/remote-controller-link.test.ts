@@ -58,6 +58,21 @@ t.test('link: a request on a connection that dies may have been carried out', as
   await cluster.stopAll()
 })
 
+t.test('link: a request that no controller would take is refused on the way', async (t) => {
+  const cluster = await SimulatedCluster.create(7)
+  const { link } = cluster.broker(1).parts
+  const description = 'x'.repeat(32_000)
+  const topics = Array.from({ length: 300 }, (_, index) =>
+    newTopic(`t${index}`, { configs: [{ name: 'retention.ms', value: description }] }),
+  )
+  const other = link.allocateProducerIds(1)
+  const outcomes = await cluster.until(link.createTopics(topics, forReal))
+  t.equal(outcomes.length, 300)
+  t.match(outcomes[0], { ok: false, error: errors.policyViolation, message: /fewer|less at once/ })
+  t.match(await cluster.until(other), { ok: true }, 'what others asked for goes on')
+  await cluster.stopAll()
+})
+
 t.test('link: a controller that does not answer is given up', async (t) => {
   const cluster = await SimulatedCluster.create(4)
   const { network } = cluster.simulation

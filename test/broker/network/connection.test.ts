@@ -1,6 +1,7 @@
 // One connection on a socket made of two arrays: what goes in, in which order it is handled, what comes out.
 import t from 'tap'
 import type { Socket } from '../../../base/env.ts'
+import { AssertionError } from '../../../base/assert.ts'
 import { silentLogger } from '../../../base/logger.ts'
 import { createRealEnv } from '../../../base/real/real-env.ts'
 import { Connection, type ConnectionLimits } from '../../../broker/network/connection.ts'
@@ -320,6 +321,32 @@ t.test('connection: a bug in a handler costs its connection only', async (t) => 
   t.ok(later.closed())
 })
 
+t.test('connection: an assertion that fails is told, also when the client has left', async (t) => {
+  const { socket, waiting, failures } = setUp()
+  socket.onData(exclusive(1))
+  socket.destroy()
+  const failure = new AssertionError('this can not be')
+  waiting[0]?.fail(failure)
+  await turn()
+  t.same(failures, [failure])
+})
+
+t.test('connection: a request that began fast and crawls is ended', async (t) => {
+  const { socket, connection, clock, closed } = setUp()
+  const announced = Buffer.alloc(500_000)
+  announced.writeInt32BE(900_000)
+  socket.onData(announced)
+  clock.ms += 10_001
+  connection.sweep(clock.ms)
+  t.notOk(closed(), 'it was fast until now')
+  for (let second = 0; second <= 10; second++) {
+    clock.ms += 1000
+    socket.onData(Buffer.alloc(1))
+    connection.sweep(clock.ms)
+  }
+  t.ok(closed())
+})
+
 t.test('connection: an API that answers nothing does not hold up the next', async (t) => {
   const { socket } = setUp()
   socket.onData(Buffer.concat([versionsRequest(1, 'silent'), versionsRequest(2, 'x')]))
@@ -348,6 +375,11 @@ t.test(
     t.notOk(idle.closed())
     idle.connection.sweep(idle.clock.ms + 600_001)
     t.ok(idle.closed(), 'idle')
+
+    const forgotten = setUp()
+    forgotten.socket.onData(exclusive(1))
+    forgotten.connection.sweep(forgotten.clock.ms + 600_001)
+    t.ok(forgotten.closed(), 'idle while its request waits')
 
     const unread = setUp()
     unread.socket.onData(exclusive(1))

@@ -121,3 +121,26 @@ t.test(
     t.notOk(third.starved)
   },
 )
+
+t.test('receive memory: when the oldest goes, the next one gets on', async (t) => {
+  const memory = new ReceiveMemory(300_000)
+  const oldest = new ReceiveBuffer(1_000_000, memory)
+  const second = new ReceiveBuffer(1_000_000, memory)
+  oldest.push(frame(Buffer.alloc(200_000)).subarray(0, 100_004))
+  t.equal(oldest.next(ignored), undefined)
+  second.push(frame(Buffer.alloc(90_000)).subarray(0, 30_000))
+  t.equal(second.next(ignored), undefined)
+  const body = Buffer.alloc(600_000, 1)
+  const third = new ReceiveBuffer(1_000_000, memory)
+  third.push(frame(body).subarray(0, 590_000))
+  const waiter = { memoryReady: (): void => void third.next(waiter) }
+  t.equal(third.next(waiter), undefined)
+  t.ok(third.starved)
+  second.close()
+  oldest.close()
+  t.notOk(third.starved, 'nobody is older, so it may take what it needs')
+  third.push(frame(body).subarray(590_000))
+  t.ok(third.next(ignored)?.equals(body))
+  third.close()
+  t.equal(memory.usedBytes, 0)
+})

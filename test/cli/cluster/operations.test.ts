@@ -44,7 +44,7 @@ t.test('cluster status and health: all is well', async (t) => {
     brokers.reduce((sum, { replicas }) => sum + replicas, 0),
     24,
   )
-  t.match(rest, { offline: [], under_replicated: [] })
+  t.match(rest, { offline: { length: 0 }, under_replicated: { length: 0 } })
   t.match(await onCluster('health'), { exitCode: 0, stdout: /^healthy/ })
   t.match(await runCommand(['-b', cluster.bootstrap, 'cluster', 'health', '--wait', '1s']), {
     exitCode: 0,

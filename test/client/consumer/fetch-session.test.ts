@@ -24,14 +24,14 @@ t.test('fetch session: all at first, then what changed, and what is not wanted a
   const session = new FetchSession()
   const [a, b, c] = [partition(0, 10), partition(1, 20), partition(2, 30)]
   const first = session.ask([a, b], options)
-  t.match(first, { sessionId: 0, sessionEpoch: 0, forgottenTopicsData: [] })
+  t.match(first, { sessionId: 0, sessionEpoch: 0, forgottenTopicsData: { length: 0 } })
   t.strictSame(asked(first), [
     [0, 10],
     [1, 20],
   ])
   session.taken(7)
   const second = session.ask([a, b], options)
-  t.match(second, { sessionId: 7, sessionEpoch: 1, topics: [] })
+  t.match(second, { sessionId: 7, sessionEpoch: 1, topics: { length: 0 } })
   session.taken(7)
   a.moveTo(11, -1)
   const third = session.ask([a, c], options)

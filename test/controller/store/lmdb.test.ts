@@ -67,6 +67,8 @@ t.test('lmdb: after kill -9 everything that was answered is there', async (t) =>
       if (index >= 20 + cycle) child.kill('SIGKILL')
     })
     await once(child, 'exit')
+    t.equal(child.signalCode, 'SIGKILL')
+    t.ok(answered >= 20 + cycle, `${answered} were answered`)
     const store = LmdbStore.open(path, disk)
     const stored = Number(Buffer.from((await store.get('/n'))?.value ?? []).toString())
     t.ok(stored >= answered, `stored ${stored}, answered ${answered}`)

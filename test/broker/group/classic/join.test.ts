@@ -107,7 +107,11 @@ t.test(
   async (t) => {
     const test = new GroupUnderTest()
     const [leader = '', follower = ''] = await test.stable({}, {})
-    t.match((await test.join({ memberId: follower })).now, { generation: 1, leader, members: [] })
+    t.match((await test.join({ memberId: follower })).now, {
+      generation: 1,
+      leader,
+      members: { length: 0 },
+    })
     t.equal(test.state, 'Stable')
     const again = await test.join({ memberId: leader })
     t.equal(test.state, 'PreparingRebalance')

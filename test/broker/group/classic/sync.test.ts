@@ -189,7 +189,7 @@ t.test('session: when all are gone the group is empty, and says so in its log', 
     protocolType: 'consumer',
     protocol: null,
     leader: null,
-    members: [],
+    members: { length: 0 },
   })
 })
 

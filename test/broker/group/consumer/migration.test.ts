@@ -5,9 +5,12 @@ import {
   readSubscription,
   writeAssignment,
 } from '../../../../broker/group/consumer/consumer-protocol.ts'
+import { handler as deleteGroups } from '../../../../broker/handlers/delete-groups.ts'
 import { handler as describeGroups } from '../../../../broker/handlers/describe-groups.ts'
 import { handler as heartbeatGroup } from '../../../../broker/handlers/heartbeat.ts'
 import { handler as joinGroup } from '../../../../broker/handlers/join-group.ts'
+import { handler as listGroups } from '../../../../broker/handlers/list-groups.ts'
+import { handler as offsetCommit } from '../../../../broker/handlers/offset-commit.ts'
 import { handler as leaveGroup } from '../../../../broker/handlers/leave-group.ts'
 import { handler as syncGroup } from '../../../../broker/handlers/sync-group.ts'
 import { errors } from '../../../../protocol/errors.ts'
@@ -86,6 +89,19 @@ class ClassicClient {
   }
 }
 
+/** A classic client's first request, which gives it the id to join with. */
+function askForId(calls: GroupCalls): Promise<ResponseOf<typeof JoinGroup>> {
+  return calls.call(joinGroup, 9, {
+    groupId: 'g',
+    sessionTimeoutMs: 10_000,
+    rebalanceTimeoutMs: 60_000,
+    memberId: '',
+    groupInstanceId: null,
+    protocolType: 'consumer',
+    protocols: [{ name: 'range', metadata: subscription('topic') }],
+  })
+}
+
 /** A classic group of one member, which has all four partitions. */
 async function classicGroup(): Promise<{ calls: GroupCalls; classic: ClassicClient }> {
   const calls = await coordinator({ topic: 4 }, { properties })
@@ -136,7 +152,7 @@ t.test('migration: classic members of a consumer group', async (t) => {
   await consumer.beat()
   const classic = new ClassicClient(calls)
   const joined = await classic.join()
-  t.match(joined, { errorCode: 0, protocolName: 'range', leader: '', members: [] })
+  t.match(joined, { errorCode: 0, protocolName: 'range', leader: '', members: { length: 0 } })
   t.equal(await classic.sync(), 0)
   t.equal(classic.partitions.length, 0, 'they are not free yet')
   t.equal(await classic.beat(), 0, 'nothing to join for yet')
@@ -213,6 +229,89 @@ t.test('migration: static members change protocol and keep their partitions', as
   t.equal((await described(calls)).errorCode, errors.groupIdNotFound.code, 'classic again')
 })
 
+t.test('migration: an administrator removes members of either protocol', async (t) => {
+  const calls = await coordinator({ topic: 4 }, { properties })
+  const dynamic = new TestMember(calls, { memberId: 'dynamic' })
+  const away = new TestMember(calls, { memberId: 'away', instanceId: 'a' })
+  const classic = new ClassicClient(calls, 'b')
+  await dynamic.beat()
+  await away.beat()
+  await classic.join()
+  await away.leave(-2)
+  const remove = (memberId: string, groupInstanceId: string | null): object => {
+    return { memberId, groupInstanceId, reason: null }
+  }
+  const { members } = await calls.call(leaveGroup, 5, {
+    groupId: 'g',
+    members: [
+      remove('other', 'a'),
+      remove('', 'a'),
+      remove('', 'b'),
+      remove('', 'c'),
+      remove('dynamic', null),
+    ] as never,
+  })
+  t.strictSame(
+    members.map(({ memberId, errorCode }) => [memberId, errorCode]),
+    [
+      ['other', errors.fencedInstanceId.code],
+      ['', 0],
+      ['', 0],
+      ['', errors.unknownMemberId.code],
+      ['dynamic', 0],
+    ],
+    'each under the id it was asked for by',
+  )
+  t.equal((await described(calls)).members.length, 0)
+})
+
+t.test("migration: an id that nobody joined with is in nobody's way", async (t) => {
+  const calls = await coordinator({ topic: 1 }, { properties })
+  const { errorCode } = await askForId(calls)
+  t.equal(errorCode, errors.memberIdRequired.code)
+  const consumer = new TestMember(calls, { memberId: 'consumer' })
+  t.equal(await consumer.beat(), 0)
+  t.equal(consumer.owned.size, 1)
+})
+
+t.test(
+  'migration: offsets keep a group when a classic member began to come and never did',
+  async (t) => {
+    const calls = await coordinator({ topic: 1 }, { properties })
+    const consumer = new TestMember(calls, { memberId: 'consumer' })
+    await consumer.beat()
+    const partitions = [{ partitionIndex: 0, committedOffset: 7, committedMetadata: null }]
+    const committed = await calls.call(offsetCommit, 9, {
+      groupId: 'g',
+      memberId: 'consumer',
+      generationIdOrMemberEpoch: consumer.epoch,
+      topics: [{ name: 'topic', partitions }],
+    })
+    t.match(committed.topics, [{ partitions: [{ errorCode: 0 }] }])
+    await consumer.leave()
+    await askForId(calls)
+    await calls.restart('kill')
+    t.match((await calls.call(listGroups, 4, {})).groups, [{ groupId: 'g', groupState: 'Empty' }])
+    const { results } = await calls.call(deleteGroups, 2, { groupsNames: ['g'] })
+    t.equal(results[0]?.errorCode, 0)
+    t.equal(calls.shard('g').offsets.count, 0)
+  },
+)
+
+t.test('consumer group: one that is full takes a static member back', async (t) => {
+  const calls = await coordinator(
+    { topic: 2 },
+    { properties: { ...properties, 'group.consumer.max.size': '1' } },
+  )
+  const member = new TestMember(calls, { memberId: 'one', instanceId: 'a' })
+  t.equal(await member.beat(), 0)
+  await member.leave(-2)
+  const again = new TestMember(calls, { memberId: 'two', instanceId: 'a' })
+  t.equal(await again.beat(), 0)
+  const other = new TestMember(calls, { memberId: 'three' })
+  t.equal(await other.beat(), errors.groupMaxSizeReached.code)
+})
+
 t.test('migration: what the policy forbids is refused', async (t) => {
   const calls = await coordinator(
     { topic: 1 },
@@ -225,6 +324,42 @@ t.test('migration: what the policy forbids is refused', async (t) => {
   t.equal(response.errorCode, errors.groupIdNotFound.code)
   t.match(response.errorMessage, /upgrade is disabled/)
   t.equal(await classic.sync(), 0, 'the classic group goes on')
+
+  const other = await coordinator(
+    { topic: 1 },
+    { properties: { ...properties, 'group.consumer.migration.policy': 'disabled' } },
+  )
+  t.equal(await new TestMember(other, { memberId: 'consumer' }).beat(), 0)
+  const refused = await new ClassicClient(other).join()
+  t.equal(refused.errorCode, errors.inconsistentGroupProtocol.code, 'in both directions')
+})
+
+t.test('migration: a group whose members share a partition stays what it is', async (t) => {
+  const calls = await coordinator({ topic: 1 }, { properties })
+  const id = calls.image.topicsByName.get('topic')!.id
+  const all = new Map([[id, new Set([0])]])
+  const members = ['a', 'b'].map((memberId) => ({
+    memberId,
+    groupInstanceId: null,
+    clientId: 'client',
+    clientHost: '/10.0.0.1',
+    rebalanceTimeoutMs: 60_000,
+    sessionTimeoutMs: 30_000,
+    subscription: subscription('topic'),
+    assignment: writeAssignment(all, { version: 0, image: calls.image }),
+  }))
+  const value = {
+    protocolType: 'consumer',
+    generation: 3,
+    protocol: 'range',
+    leader: 'a',
+    currentStateTimestampMs: 0,
+    members,
+  }
+  calls.shard('g').write([{ type: 'classicGroup', group: 'g', value }])
+  const response = await new TestMember(calls, { memberId: 'consumer' }).send()
+  t.equal(response.errorCode, errors.groupIdNotFound.code)
+  t.match(response.errorMessage, /several owners/)
 })
 
 t.test('migration: an empty group of one protocol takes members of the other', async (t) => {

@@ -15,7 +15,8 @@ function bytesOf(log: PartitionLog, endOffset: number): Buffer {
       atLeastOneBatch: true,
       offsetMax: endOffset,
     })
-    if (!read.ok || read.payload === undefined) break
+    if (!read.ok) throw new Error(`Offset ${offset} can't be read: ${read.message}`)
+    if (read.payload === undefined) break
     parts.push(take(read.payload))
     offset = read.nextOffset
   }
