@@ -1,3 +1,4 @@
+import { dirname } from 'node:path'
 import type { Disk } from './env.ts'
 
 /**
@@ -13,7 +14,7 @@ export async function publish(disk: Disk, path: string, bytes: Uint8Array): Prom
     file.close()
   }
   disk.rename(`${path}.tmp`, path)
-  await disk.syncDirectory(directoryOf(path))
+  await disk.syncDirectory(dirname(path))
 }
 
 /** As `publish`, blocking: for start-up and stop only. */
@@ -25,7 +26,7 @@ export function publishNow(disk: Disk, path: string, bytes: Uint8Array): void {
     file.close()
   }
   disk.rename(`${path}.tmp`, path)
-  disk.syncDirectoryNow(directoryOf(path))
+  disk.syncDirectoryNow(dirname(path))
 }
 
 function writeTemporary(disk: Disk, path: string, bytes: Uint8Array): ReturnType<Disk['open']> {
@@ -39,8 +40,4 @@ function writeTemporary(disk: Disk, path: string, bytes: Uint8Array): ReturnType
     throw error
   }
   return file
-}
-
-function directoryOf(path: string): string {
-  return path.slice(0, Math.max(path.lastIndexOf('/'), 1))
 }

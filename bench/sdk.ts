@@ -158,7 +158,12 @@ export async function benchSdk(options: { rounds: number; quick: boolean }): Pro
 /** Ours first; of the others those that can be loaded. */
 async function clientsHere(): Promise<Client[]> {
   if (!existsSync(join(peersFolder, 'node_modules'))) {
-    await run('npm', ['ci', '--ignore-scripts', '--no-audit', '--no-fund'], { cwd: peersFolder })
+    try {
+      await run('npm', ['ci', '--ignore-scripts', '--no-audit', '--no-fund'], { cwd: peersFolder })
+    } catch (error) {
+      console.log(`Other clients are left out: they can't be installed. ${reasonOf(error)}`)
+      return [ourClient]
+    }
   }
   const carried = join(peersFolder, 'node_modules', `node-linux-${process.arch}`, 'bin', 'node')
   const newer = existsSync(carried) ? carried : process.execPath
@@ -272,16 +277,18 @@ function rowsOf(workload: Workload, found: ReadonlyMap<string, readonly Figures[
     if (delays.length > 0) rows.push(delayRow(workload, name, delays))
   }
   const ours = medians.get('millrace') ?? NaN
-  const best = Math.max(
-    ...[...medians].flatMap(([name, rate]) => (name === 'millrace' ? [] : [rate])),
-  )
+  const others = [...medians].flatMap(([name, rate]) => (name === ourClient.name ? [] : [rate]))
+  if (others.length === 0) {
+    console.log(`${workload.name}: no other client is here to compare with`)
+    return rows
+  }
+  const ratio = ours / Math.max(...others)
   const times = workload.timesWanted
-  const target =
-    times === undefined ? {} : { target: { text: `>= ${times}`, met: ours / best >= times } }
+  const target = times === undefined ? {} : { target: { text: `>= ${times}`, met: ratio >= times } }
   rows.push({
     name: 'millrace : best of the others',
     unit: 'ratio',
-    figures: spread([ours / best]),
+    figures: spread([ratio]),
     ...target,
   })
   return rows

@@ -258,7 +258,8 @@ export class BrokerLifecycle {
     const { link, nodeId, incarnation, logger } = this.#options
     const known = link.image.brokers.get(nodeId)
     if (!this.keepsPlace()) return
-    if (known === undefined) {
+    // A lower epoch is of a store that was put back: what this broker was given since is not in it.
+    if (known === undefined || known.epoch < this.#epoch) {
       logger.warn(
         { reason },
         'The controller does not know this broker any more; registering again',

@@ -65,6 +65,9 @@ export interface ConfigSources {
 }
 
 const environmentPrefix = 'MILLRACE_'
+/** What Kubernetes, and Docker before it, tell all pods of a service named millrace: no property ends so. */
+const serviceVariable =
+  /_(SERVICE_HOST|SERVICE_PORT(_\w+)?|PORT(_\d+_(TCP|UDP|SCTP)(_\w+)?)?)$|^MILLRACE_PORT$/
 
 /** Defaults < file < environment < command line. Throws `ConfigError`. */
 export function loadBrokerConfig(sources: ConfigSources): BrokerConfig {
@@ -75,6 +78,7 @@ export function loadBrokerConfig(sources: ConfigSources): BrokerConfig {
   }
   for (const [variable, value] of Object.entries(sources.environment ?? {})) {
     if (!variable.startsWith(environmentPrefix) || value === undefined) continue
+    if (serviceVariable.test(variable)) continue
     const name = variable.slice(environmentPrefix.length).toLowerCase().replaceAll('_', '.')
     setChecked(given, name, value, `from the environment variable ${variable}`)
   }

@@ -3,6 +3,7 @@ import { topic } from '../client/topic.ts'
 import { openKafka } from './client.ts'
 import type { ConsumeOptions } from './consume.ts'
 import { CliError } from './errors.ts'
+import { exitCodes } from './exit-codes.ts'
 import { checkTopicName, wholeNumber } from './options.ts'
 import { writeOut } from './output.ts'
 import { formatRecord, recordFormatOf } from './record-output.ts'
@@ -23,7 +24,11 @@ export async function consumeAsMember(
   await kafka.admin().describeTopic(topicName)
   const consumer = kafka.consumer({ group, offsetReset })
   const told = tell(consumer.status())
-  const stop = (): void => void consumer.close()
+  let isInterrupted = false
+  const stop = (): void => {
+    isInterrupted = true
+    void consumer.close()
+  }
   process.once('SIGINT', stop)
   process.once('SIGTERM', stop)
   let count = 0
@@ -51,6 +56,12 @@ export async function consumeAsMember(
     await told
   }
   process.stderr.write(`Consumed ${count} records from ${topicName} as a member of ${group}\n`)
+  if (!isInterrupted || countMax === Infinity || count >= countMax) return
+  throw new CliError({
+    code: 'INTERRUPTED',
+    message: `${countMax - count} of ${countMax} records were not consumed`,
+    exitCode: exitCodes.interrupted,
+  })
 }
 
 /** Where a group goes on is the group's own: only a group that has committed nothing yet can be told. */

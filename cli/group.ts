@@ -76,9 +76,13 @@ export async function resetOffsets(id: string, options: ResetCommandOptions): Pr
     const rows: ResetPartition[] = []
     const some = partitions.length > 0 ? { partitions } : {}
     try {
-      await oneByOne(topics, async (topic) => {
-        rows.push(...(await groups.resetOffsets(id, topic, { to, dryRun, ...some })))
-      })
+      await oneByOne(
+        topics,
+        async (topic) => {
+          rows.push(...(await groups.resetOffsets(id, topic, { to, dryRun, ...some })))
+        },
+        { isDry: dryRun },
+      )
     } finally {
       // What was moved before another topic failed is told too.
       if (rows.length > 0) await writeOut(process.stdout, resetText(id, rows, options))

@@ -12,8 +12,9 @@ import {
   isTransactional,
   nextOffsetOf,
 } from '../protocol/records/batch.ts'
+import { CompressionError } from '../protocol/records/compression-error.ts'
 import { readTransactionMarker } from '../protocol/records/control.ts'
-import { recordsOf } from '../protocol/records/record.ts'
+import { InvalidRecordError, recordsOf } from '../protocol/records/record.ts'
 import { CliError } from './errors.ts'
 import { exitCodes } from './exit-codes.ts'
 import {
@@ -141,7 +142,18 @@ function* batchEntries(path: string, withRecords: boolean): Generator<Entry> {
       return
     }
     yield batchEntry(step.value)
-    if (withRecords && step.value.crcIsRight) yield* recordEntries(path, step.value)
+    if (!withRecords || !step.value.crcIsRight) continue
+    try {
+      yield* recordEntries(path, step.value)
+    } catch (error) {
+      // Whoever wrote the batch may have put anything into it, with a right checksum.
+      if (!(error instanceof InvalidRecordError || error instanceof CompressionError)) throw error
+      yield {
+        baseOffset: String(step.value.header.baseOffset),
+        damaged: true,
+        reason: error.message,
+      }
+    }
   }
 }
 

@@ -32,5 +32,7 @@ async function run(): Promise<void> {
 }
 
 endQuietlyOnClosedPipe(process.stdout)
+// Who does not listen to messages any more does not want a broker to end without a clean stop.
+process.stderr.on('error', () => undefined)
 // Not awaited here: the bundle is of CommonJS.
 void run()

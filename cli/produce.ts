@@ -1,5 +1,6 @@
 import type { Producer } from '../client/producer/producer.ts'
 import { topic } from '../client/topic.ts'
+import type { CompressionCodec } from '../protocol/records/compression.ts'
 import { openKafka } from './client.ts'
 import { CliError, reportOf } from './errors.ts'
 import { exitCodes } from './exit-codes.ts'
@@ -107,6 +108,7 @@ function parse(options: ProduceOptions): Parsed {
     const [key, value] = keyValue('--header', text)
     return { key, value }
   })
+  const codec = oneOf('--compression', options.compression, codecs)
   return {
     format: {
       key: options.key === undefined ? null : Buffer.from(options.key),
@@ -119,9 +121,14 @@ function parse(options: ProduceOptions): Parsed {
         ? undefined
         : wholeNumber('--partition', options.partition, 0),
     acks: acksByName[oneOf('--acks', options.acks, ['0', '1', 'all'])],
-    codec: oneOf('--compression', options.compression, codecs),
-    level:
-      options.level === undefined ? undefined : wholeNumber('--level', options.level, -131_072, 22),
+    codec,
+    level: options.level === undefined ? undefined : levelOf(codec, options.level),
     batchBytes: wholeNumber('--batch-bytes', options.batchBytes, batchBytesMin, batchBytesMax),
   }
+}
+
+function levelOf(codec: CompressionCodec, text: string): number {
+  if (codec === 'gzip') return wholeNumber('--level', text, -1, 9)
+  if (codec === 'zstd') return wholeNumber('--level', text, -131_072, 22)
+  throw CliError.usage(`--compression ${codec} has no levels`, 'leave --level out')
 }

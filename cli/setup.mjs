@@ -1,7 +1,7 @@
 // Makes a fresh clone runnable: installs what package-lock.json names, builds when a source is newer than the build.
 // Plain JavaScript on Node's own modules, since it runs before anything is installed.
 import { execFileSync } from 'node:child_process'
-import { existsSync, readdirSync, statSync, utimesSync, writeFileSync } from 'node:fs'
+import { existsSync, readdirSync, rmSync, statSync, utimesSync, writeFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 
@@ -36,6 +36,18 @@ function newestSourceMs(folder) {
   return newest
 }
 
+/** What was compiled from a source that is gone: its tests would still run. */
+function removeOrphans(folder) {
+  const compiled = join(root, 'dist', folder)
+  if (!existsSync(compiled)) return
+  for (const entry of readdirSync(compiled, { withFileTypes: true })) {
+    const path = join(folder, entry.name)
+    const source = path.replace(/(\.d\.ts|\.js)(\.map)?$/, '.ts')
+    if (entry.isDirectory()) removeOrphans(path)
+    else if (source !== path && !existsSync(join(root, source))) rmSync(join(root, 'dist', path))
+  }
+}
+
 function touch(path) {
   writeFileSync(path, '')
   utimesSync(path, new Date(), new Date())
@@ -45,11 +57,13 @@ if (modifiedMs(installed) < modifiedMs(join(root, 'package-lock.json'))) {
   process.stderr.write('Installing the packages that package-lock.json names ...\n')
   // Not `npm ci`: that refuses a lock file without the binaries of every other platform, and not every
   // registry has them all. This takes the locked versions too, and leaves the lock file as it is.
-  run('npm', 'install', '--no-save', '--no-audit', '--no-fund')
+  // Whatever NODE_ENV says: the compiler is one of those for development.
+  run('npm', 'install', '--include=dev', '--no-save', '--no-audit', '--no-fund')
   // Test plugins are compiled into tap once; see .taprc.
-  run('npx', 'tap', 'build')
+  run('npx', '--no', 'tap', 'build')
   touch(installed)
 }
+for (const folder of sources) removeOrphans(folder)
 const newest = Math.max(
   ...sources.map((folder) => newestSourceMs(join(root, folder))),
   modifiedMs(join(root, 'tsconfig.json')),

@@ -70,8 +70,11 @@ export async function resolvePosition(
         return { partition, from: start, end }
       case 'end':
         return { partition, from: end, end }
-      case 'offset':
-        return { partition, from: position.offset, end }
+      case 'offset': {
+        // Partitions differ: where one does not reach as far, the others are still meant.
+        const nearest = Math.min(Math.max(position.offset, start), end)
+        return { partition, from: partitions.length === 1 ? position.offset : nearest, end }
+      }
       case 'last':
         return { partition, from: Math.max(start, end - position.count), end }
       case 'time': {

@@ -110,7 +110,6 @@ function stopWhenTold(
   if (!isSupervised) return
   // The supervisor read these; what it does not read any more is lost with it.
   process.stdout.on('error', () => undefined)
-  process.stderr.on('error', () => undefined)
   process.stdin.once('close', () => {
     if (signals === 0) stop()
   })

@@ -44,21 +44,25 @@ export async function createTopics(
       ? undefined
       : wholeNumber('--replicas', options.replicas, 1, replicationFactorMax)
   await withAdmin(options, async (admin) => {
-    await oneByOne(names, async (name) => {
-      try {
-        const topic = { name, partitions, replicationFactor, configs }
-        await admin.createTopic(topic, { validateOnly: options.dryRun ?? false })
-        await say(
-          options,
-          { topic: name, created: options.dryRun !== true },
-          `Created topic ${name}`,
-        )
-      } catch (error) {
-        const exists = error instanceof KafkaError && error.code === 'TOPIC_ALREADY_EXISTS'
-        if (!exists || options.ifNotExists !== true) throw error
-        await say(options, { topic: name, created: false }, `Topic ${name} exists already`)
-      }
-    })
+    await oneByOne(
+      names,
+      async (name) => {
+        try {
+          const topic = { name, partitions, replicationFactor, configs }
+          await admin.createTopic(topic, { validateOnly: options.dryRun ?? false })
+          await say(
+            options,
+            { topic: name, created: options.dryRun !== true },
+            options.dryRun === true ? `Topic ${name} could be created` : `Created topic ${name}`,
+          )
+        } catch (error) {
+          const exists = error instanceof KafkaError && error.code === 'TOPIC_ALREADY_EXISTS'
+          if (!exists || options.ifNotExists !== true) throw error
+          await say(options, { topic: name, created: false }, `Topic ${name} exists already`)
+        }
+      },
+      { isDry: options.dryRun === true },
+    )
   })
 }
 

@@ -1,3 +1,4 @@
+import { dirname } from 'node:path'
 import type { Disk } from '../base/env.ts'
 import { ClusterImage } from '../broker/metadata/image.ts'
 import { crc32c } from '../protocol/bytes/crc32c.ts'
@@ -8,12 +9,18 @@ import {
   unpackValue,
 } from '../protocol/metadata-records/codec.ts'
 import type { MetadataRecord } from '../protocol/metadata-records/records.ts'
-import { leaderValue, readSeat } from './election.ts'
-import { foundedIn, foundingValue } from './founding.ts'
+import { leaderValue, readSeat, type Seat } from './election.ts'
+import { foundedIn, foundingValue, generationIn } from './founding.ts'
 import { clusterKeys as keys } from './keys.ts'
 import { loadLog } from './metadata-log.ts'
-import { chunksOf, headValue } from './snapshot.ts'
-import type { MetadataStore, StoreOperation } from './store/metadata-store.ts'
+import { chunksOf, headValue, readSnapshotHead } from './snapshot.ts'
+import {
+  AmbiguousError,
+  revisionOfNothing,
+  type MetadataStore,
+  type StoreComparison,
+  type StoreOperation,
+} from './store/metadata-store.ts'
 
 /**
  * The metadata of a cluster in a file, whatever store it was in, as one msgpack value:
@@ -35,6 +42,8 @@ interface Backup {
 const magic = 'millrace-metadata'
 const formatVersion = 1
 const readAttempts = 3
+const transactionAttempts = 5
+const pageBatches = 1000
 
 /**
  * What brokers have seen since the backup was made must never seem newer than what they are told after a restore. So epochs
@@ -72,7 +81,7 @@ export async function backUpTo(
     file.close()
   }
   disk.rename(`${path}.new`, path)
-  await disk.syncDirectory(path.slice(0, path.lastIndexOf('/')) || '/')
+  await disk.syncDirectory(dirname(path))
   return { bytes: bytes.length }
 }
 
@@ -87,10 +96,10 @@ export interface Restored {
  * (by `etcdctl snapshot restore`, or a copied file) fit for its brokers again. No controller may run on it.
  */
 export async function restore(store: MetadataStore, backup?: Uint8Array): Promise<Restored> {
-  const seat = await readSeat({ store, keys })
-  const present = (await store.get(keys.id)) === undefined ? undefined : await readStore(store)
-  const source = backup === undefined ? present : unpackBackup(backup)
-  if (source === undefined) throw empty()
+  const seat = await readWornSeat(store)
+  const present = (await store.get(keys.id)) === undefined ? undefined : await readExtent(store)
+  if (backup === undefined && present === undefined) throw empty()
+  const source = backup === undefined ? await readStore(store) : unpackBackup(backup)
   if (present !== undefined && present.clusterId !== source.clusterId) {
     throw new MetadataFormatError(
       `The metadata store holds cluster ${present.clusterId}, the backup is of ${source.clusterId}: ` +
@@ -98,7 +107,7 @@ export async function restore(store: MetadataStore, backup?: Uint8Array): Promis
     )
   }
   const { clusterId, image } = source
-  const epoch = Math.max(source.epoch, seat.epoch) + epochLeap
+  const epoch = Math.max(source.epoch, seat.epoch, present?.epoch ?? 0) + epochLeap
   const offset = Math.max(source.offset, present?.offset ?? 0) + offsetLeap
   const generation = Math.max(source.generation, present?.generation ?? 0) + 1
   const fence = [{ key: keys.epoch, revision: seat.epochRevision }]
@@ -107,22 +116,32 @@ export async function restore(store: MetadataStore, backup?: Uint8Array): Promis
   for (const chunk of chunksOf(raised(image, epoch))) {
     const value = packValue(chunk)
     const put = { kind: 'put' as const, key: keys.snapshotChunk(offset, chunkCount++), value }
-    await transact(store, fence, [put])
+    await transact(store, { comparisons: fence, operations: [put] })
     crc = crc32c(value, crc)
   }
   const leader = { nodeId: -1, incarnation: '', epoch, offset, endpoints: [], resigned: true }
-  await transact(store, fence, [
-    { kind: 'removeRange', from: keys.batch(0), to: keys.batchEnd },
-    { kind: 'removeRange', from: keys.snapshotChunk(0, 0), to: keys.snapshotChunk(offset, 0) },
-    { kind: 'put', key: keys.id, value: foundingValue({ clusterId, generation }) },
-    { kind: 'put', key: keys.epoch, value: packValue([epoch, -1, '']) },
-    { kind: 'put', key: keys.leader, value: leaderValue(leader) },
-    {
-      kind: 'put',
-      key: keys.snapshotHead,
-      value: headValue({ offset, epoch, chunkCount, crc }),
+  const epochValue = packValue([epoch, -1, ''])
+  await transact(store, {
+    // One that reigned all the time has left the epoch alone, but each of its batches rewrites `leader`.
+    comparisons: [...fence, { key: keys.leader, revision: seat.leaderRevision }],
+    operations: [
+      { kind: 'removeRange', from: keys.batch(0), to: keys.batchEnd },
+      { kind: 'removeRange', from: keys.snapshotChunk(0, 0), to: keys.snapshotChunk(offset, 0) },
+      { kind: 'put', key: keys.id, value: foundingValue({ clusterId, generation }) },
+      { kind: 'put', key: keys.epoch, value: epochValue },
+      { kind: 'put', key: keys.leader, value: leaderValue(leader) },
+      {
+        kind: 'put',
+        key: keys.snapshotHead,
+        value: headValue({ offset, epoch, chunkCount, crc }),
+      },
+    ],
+    isDone: async () => {
+      const stored = await store.get(keys.epoch)
+      const isOurs = stored !== undefined && epochValue.equals(stored.value)
+      return isOurs && generationIn(await store.get(keys.id)) === generation
     },
-  ])
+  })
   return { clusterId, epoch, topicCount: image.topicsByName.size }
 }
 
@@ -130,14 +149,62 @@ function empty(): MetadataFormatError {
   return new MetadataFormatError('The metadata store is empty: is it the right one')
 }
 
+interface Transaction {
+  readonly comparisons: readonly StoreComparison[]
+  readonly operations: readonly StoreOperation[]
+  /** Whether it was carried out already; absent: it may be carried out twice. */
+  readonly isDone?: () => Promise<boolean>
+}
+
+/** Repeats what was not answered. */
 async function transact(
   store: MetadataStore,
-  fence: Parameters<MetadataStore['transact']>[0],
-  operations: readonly StoreOperation[],
+  { comparisons, operations, isDone }: Transaction,
 ): Promise<void> {
-  const { ok } = await store.transact(fence, operations)
-  if (ok) return
-  throw new MetadataFormatError('A controller runs on this metadata store: stop it first')
+  for (let attempt = 1; ; attempt++) {
+    try {
+      const { ok } = await store.transact(comparisons, operations)
+      if (ok || (attempt > 1 && (await isDone?.()) === true)) return
+      throw new MetadataFormatError('A controller runs on this metadata store: stop it first')
+    } catch (error) {
+      if (!(error instanceof AmbiguousError) || attempt >= transactionAttempts) throw error
+    }
+  }
+}
+
+/** Where what is restored must go beyond. It rests upon as little as possible: the rest may be damaged, and is replaced. */
+async function readExtent(store: MetadataStore): Promise<Omit<Backup, 'image'>> {
+  const { clusterId, generation } = foundedIn(await store.get(keys.id))
+  const head = await unlessDamaged(readSnapshotHead(store, keys))
+  let offset = head?.offset ?? -1
+  for (;;) {
+    const { entries, more } = await store.range(keys.batch(offset + 1), keys.batchEnd, pageBatches)
+    const last = entries.at(-1)
+    if (last !== undefined) offset = keys.offsetOf(last.key)
+    if (!more) return { clusterId, generation, epoch: head?.epoch ?? 0, offset }
+  }
+}
+
+/** A seat that is damaged counts for nothing, but must stay as it is meanwhile. */
+async function readWornSeat(store: MetadataStore): Promise<Omit<Seat, 'leader'>> {
+  const seat = await unlessDamaged(readSeat({ store, keys }))
+  if (seat !== undefined) return seat
+  const epoch = await store.get(keys.epoch)
+  const leader = await store.get(keys.leader)
+  return {
+    epoch: 0,
+    epochRevision: epoch?.revision ?? revisionOfNothing,
+    leaderRevision: leader?.revision ?? revisionOfNothing,
+  }
+}
+
+async function unlessDamaged<T>(reading: Promise<T>): Promise<T | undefined> {
+  try {
+    return await reading
+  } catch (error) {
+    if (error instanceof MetadataFormatError) return undefined
+    throw error
+  }
 }
 
 async function readStore(store: MetadataStore): Promise<Backup> {

@@ -215,6 +215,7 @@ export class BrokerSessions {
       { stallMs: Math.round(stallMs) },
       'The controller stood still; sessions last longer',
     )
+    if (this.#waitUntilMs !== undefined) this.#waitUntilMs += stallMs
     for (const session of this.#sessions.values()) {
       session.deadlineMs += stallMs
       if (session.returnMs !== undefined) session.returnMs += stallMs

@@ -21,7 +21,7 @@ export interface SessionOptions {
   /** `broker.heartbeat.interval.ms` */
   readonly heartbeatIntervalMs: number
   /** The broker in the controller's own process: it serves as soon as it registers, and dies with the controller only. */
-  readonly localBrokerId?: number
+  readonly localBrokerId?: number | undefined
 }
 
 export interface ClusterControlOptions {

@@ -1,4 +1,5 @@
 import { splitList, type Property } from '../base/property.ts'
+import { textKey } from '../protocol/text-key.ts'
 import type { ClusterImage } from '../broker/metadata/image.ts'
 import { stringBytesMax } from '../protocol/bytes/native-strings.ts'
 import { errors } from '../protocol/errors.ts'
@@ -97,7 +98,7 @@ export function planReplacements(
     if (refusal !== undefined) return refusal
     const resource = resourceOf(replacement)
     if ('error' in resource) return resource
-    const values = new Map(configs.map(({ name, value }) => [name, value ?? '']))
+    const values = new Map(configs.map(({ name, value }) => [textKey(name), value ?? '']))
     return settle(planner, resource, { values, records })
   })
   return { records, answer }
@@ -199,7 +200,7 @@ function refuseForm(
   if ((mentioned.get(mentionOf(change)) ?? 0) > 1) {
     return refuse(errors.invalidRequest, 'Each resource must appear at most once.')
   }
-  const names = operations.map(({ name }) => name)
+  const names = operations.map(({ name }) => textKey(name))
   if (new Set(names).size < names.length) {
     return refuse(errors.invalidRequest, 'Error due to duplicate config keys')
   }
@@ -370,5 +371,5 @@ function mentionsOf(
 }
 
 function mentionOf(change: { readonly resourceType: number; readonly resource: string }): string {
-  return `${change.resourceType} ${change.resource}`
+  return `${change.resourceType} ${textKey(change.resource)}`
 }

@@ -9,6 +9,7 @@ import {
   logDirectoriesOf,
   type BrokerConfig,
 } from '../broker/config.ts'
+import type { SessionOptions } from './cluster-control.ts'
 import { Controller } from './controller.ts'
 import type { ControllerServer } from './controller-server.ts'
 import type { Candidacy, WriterState } from './metadata-writer.ts'
@@ -101,7 +102,6 @@ async function open(
   if (lock !== undefined) undo.push(() => lock.release())
   const server = await listen(options)
   if (server !== undefined) undo.push(() => server.close())
-  const isBroker = config.processRoles.includes('broker')
   const controller = await Controller.open({
     env,
     store: options.store ?? (await openStore(env, config)),
@@ -109,7 +109,7 @@ async function open(
     config,
     schema: configSchema,
     logger,
-    sessions: sessionsOf(config, isBroker),
+    sessions: sessionsOf(config),
     ...candidacyOf(config, server),
     onFenced: (reason) => failed(new ControllerError('FENCED', reason)),
   })
@@ -141,15 +141,16 @@ function follow(controller: Controller, server: ControllerServer): void {
   apply(controller.state)
 }
 
-function sessionsOf(
-  config: BrokerConfig,
-  isBroker: boolean,
-): { timeoutMs: number; heartbeatIntervalMs: number; localBrokerId?: number } {
+function sessionsOf(config: BrokerConfig): SessionOptions {
   return {
     timeoutMs: config.brokerSessionTimeoutMs,
     heartbeatIntervalMs: config.brokerHeartbeatIntervalMs,
-    ...(isBroker ? { localBrokerId: config.nodeId } : {}),
+    localBrokerId: localBrokerIdOf(config),
   }
+}
+
+function localBrokerIdOf({ processRoles, nodeId }: BrokerConfig): number | undefined {
+  return processRoles.includes('broker') ? nodeId : undefined
 }
 
 /** What brokers of other processes need is loaded where there may be some. */
@@ -162,7 +163,7 @@ async function listen({
   const place = controllerListenerOf(config)
   if (place === undefined) return undefined
   const { ControllerServer: Server } = await loadServer()
-  return Server.listen({ env, logger, ...place, failed })
+  return Server.listen({ env, logger, ...place, localBrokerId: localBrokerIdOf(config), failed })
 }
 
 interface ServerModule {

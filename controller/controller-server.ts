@@ -1,12 +1,11 @@
 import type { Env, Listener, Socket, Timer } from '../base/env.ts'
 import type { Logger } from '../base/logger.ts'
 import type { Uuid } from '../base/uuid.ts'
-import type { ControllerLink } from './controller-link.ts'
-import { BrokerSession, type Reign } from './rpc/broker-session.ts'
+import { BrokerSession, type Reign, type ReigningController } from './rpc/broker-session.ts'
 import { MetadataFeed } from './rpc/metadata-feed.ts'
 
 /** The controller, and who wants to know that a broker's last connection has ended. */
-export interface ServedController extends ControllerLink {
+export interface ServedController extends ReigningController {
   disconnected(brokerId: number, incarnation: Uuid): void
 }
 
@@ -16,6 +15,8 @@ export interface ControllerServerOptions {
   readonly host: string
   /** 0 picks one. */
   readonly port: number
+  /** The broker in this process, whose number no other one may have; absent: there is none. */
+  readonly localBrokerId?: number | undefined
   /** A bug: the process must stop. */
   readonly failed: (error: unknown) => void
 }
@@ -87,7 +88,7 @@ export class ControllerServer {
   }
 
   #accept(socket: Socket): void {
-    const { env, logger, failed } = this.#options
+    const { env, logger, localBrokerId, failed } = this.#options
     if (this.#sessions.size >= sessionsMax) {
       socket.onClose = () => undefined
       socket.destroy()
@@ -98,6 +99,7 @@ export class ControllerServer {
       env,
       logger,
       reign: () => this.#reign,
+      localBrokerId,
       closed: (closed) => this.#ended(closed),
       failed,
     })

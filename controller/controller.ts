@@ -94,6 +94,11 @@ export class Controller implements ControllerLink {
     return this.#writer.state
   }
 
+  /** Of the metadata: grows with each restore. */
+  get generation(): number {
+    return this.#writer.generation
+  }
+
   /** Who reigns, as far as this one knows, and where brokers reach it. */
   get leader(): { readonly nodeId: number; readonly endpoints: readonly string[] } | undefined {
     return this.#writer.leader

@@ -353,6 +353,7 @@ export async function loadLog(
   if (snapshot !== undefined && image.offset < 0) await loadSnapshot(options, snapshot, image)
   let bytes = 0
   for (;;) {
+    let isReloaded = false
     const page = await store.range(keys.batch(image.offset + 1), keys.batchEnd, pageBatches)
     for (const { key, value } of page.entries) {
       const offset = keys.offsetOf(key)
@@ -362,6 +363,7 @@ export async function loadLog(
         }
         await loadSnapshot(options, snapshot, image)
         listener.reloaded()
+        isReloaded = true
         break
       }
       const records = batchRecordsIn(value, offset)
@@ -369,9 +371,11 @@ export async function loadLog(
       listener.applied(records)
       bytes += value.length
     }
-    if (!page.more) return { snapshot, bytes }
+    // A page from before the snapshot was loaded says nothing of what comes behind that.
+    if (!page.more && !isReloaded) return { snapshot, bytes }
   }
 }
+
 /** What the image holds is in the store for good; unless somebody has put an older copy of the store in its place. */
 async function checkKnown(
   { store, keys }: { readonly store: MetadataStore; readonly keys: MetadataKeys },

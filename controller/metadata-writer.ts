@@ -141,6 +141,11 @@ export class MetadataWriter {
     return this.#state
   }
 
+  /** Of the metadata: grows with each restore. */
+  get generation(): number {
+    return this.#generation
+  }
+
   /** Who reigns, as far as this one knows. */
   get leader(): { readonly nodeId: number; readonly endpoints: readonly string[] } | undefined {
     if (this.#state === 'reigning') return this.#candidate

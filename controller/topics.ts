@@ -1,4 +1,5 @@
 import type { Random } from '../base/env.ts'
+import { textKey } from '../protocol/text-key.ts'
 import { randomUuid, type Uuid } from '../base/uuid.ts'
 import type { ClusterImage, TopicImage } from '../broker/metadata/image.ts'
 import { errors } from '../protocol/errors.ts'
@@ -65,9 +66,10 @@ export function planCreation(
   const excess = refuseExcess(counts)
   if (excess !== undefined) return { records: [], answer: topics.map(() => excess) }
   const records: MetadataRecord[] = []
-  const twice = duplicatesIn(topics.map(({ name }) => name))
+  const twice = duplicatesIn(topics.map(({ name }) => textKey(name)))
   const answer = topics.map((topic): Outcome<CreatedTopic> => {
-    if (twice.has(topic.name)) return refuse(errors.invalidRequest, 'Duplicate topic name.')
+    if (twice.has(textKey(topic.name)))
+      return refuse(errors.invalidRequest, 'Duplicate topic name.')
     const refusal = refuseTopic(planner, topic)
     if (refusal !== undefined) return refusal
     const assignment = assignmentsOf(planner, topic)
@@ -89,13 +91,12 @@ export function planCreation(
 
 /** By id; the caller has resolved names. */
 export function planDeletion(image: ClusterImage, ids: readonly Uuid[]): Plan<Outcome<object>[]> {
-  const records: MetadataRecord[] = []
-  const answer = ids.map((id): Outcome<object> => {
-    if (!image.topicsById.has(id)) return refuse(errors.unknownTopicId)
-    records.push({ type: 'removeTopic', id })
-    return { ok: true }
-  })
-  return { records, answer }
+  // A set: one that is asked for twice can be removed once only.
+  const removed = new Set(ids.filter((id) => image.topicsById.has(id)))
+  const answer = ids.map((id): Outcome<object> =>
+    removed.has(id) ? { ok: true } : refuse(errors.unknownTopicId),
+  )
+  return { records: Array.from(removed, (id) => ({ type: 'removeTopic', id })), answer }
 }
 
 export function planGrowth(
@@ -109,9 +110,10 @@ export function planGrowth(
   )
   if (excess !== undefined) return { records: [], answer: requests.map(() => excess) }
   const records: MetadataRecord[] = []
-  const twice = duplicatesIn(requests.map(({ topic }) => topic))
+  const twice = duplicatesIn(requests.map(({ topic }) => textKey(topic)))
   const answer = requests.map((request): Outcome<object> => {
-    if (twice.has(request.topic)) return refuse(errors.invalidRequest, 'Duplicate topic name.')
+    if (twice.has(textKey(request.topic)))
+      return refuse(errors.invalidRequest, 'Duplicate topic name.')
     const topic = planner.image.topicsByName.get(request.topic)
     if (topic === undefined) return refuse(errors.unknownTopicOrPartition)
     const assignment = growthOf(planner, topic, request)
@@ -167,7 +169,7 @@ function refuseTopic(planner: TopicPlanner, topic: NewTopic): Refusal | undefine
     const text = `Null value not supported for topic configs: ${missing.join(',')}`
     return refuse(errors.invalidConfig, text)
   }
-  const configs = new Map(topic.configs.map(({ name, value }) => [name, value ?? '']))
+  const configs = new Map(topic.configs.map(({ name, value }) => [textKey(name), value ?? '']))
   return checkTopicConfigs(schema, configs)
 }
 

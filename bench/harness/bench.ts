@@ -158,7 +158,7 @@ async function prepare(
   peers: readonly Peer[],
   signal: AbortSignal,
 ): Promise<{ ready: Peer[]; results: PeerResult[] }> {
-  const processes = new ProcessRegistry()
+  const processes = new ProcessRegistry(signal)
   const ready: Peer[] = []
   const results: PeerResult[] = []
   const stop = (): void => void processes.killAll()

@@ -69,16 +69,12 @@ export class Lineup {
     }
   }
 
-  killAllAtOnce(): void {
-    for (const { processes } of this.#running.values()) processes.killAllAtOnce()
-  }
-
   async #shared(peer: Peer): Promise<RunningPeer> {
     const present = this.#running.get(peer)
     if (present !== undefined) return present.running
     const folder = join(this.#options.folder, `${peer.name.replaceAll(/\W+/g, '-')}-shared`)
     mkdirSync(folder, { recursive: true })
-    const processes = new ProcessRegistry()
+    const processes = new ProcessRegistry(this.#options.signal)
     killers.add(processes)
     try {
       const running = await peer.start({ folder, terms: this.#terms, processes })
@@ -107,7 +103,7 @@ export class OwnPlace implements Place {
   readonly peer: Peer
   readonly scope: Scope
   readonly folder: string
-  readonly processes = new ProcessRegistry()
+  readonly processes: ProcessRegistry
   /** All that was started here, for the report. */
   readonly commands: string[] = []
   readonly #options: PlaceOptions
@@ -119,6 +115,7 @@ export class OwnPlace implements Place {
     this.folder = options.folder
     this.#options = options
     this.#signal = options.signal
+    this.processes = new ProcessRegistry(options.signal)
     killers.add(this.processes)
   }
 

@@ -65,9 +65,16 @@ class Owned implements OwnedProcess {
  */
 export class ProcessRegistry implements Processes {
   readonly #owned = new Set<Owned>()
+  readonly #signal: AbortSignal | undefined
+
+  /** Once the signal is aborted, starting anything throws its reason: who kills everything then has got it all. */
+  constructor(signal?: AbortSignal) {
+    this.#signal = signal
+  }
 
   spawn(command: string, args: readonly string[], options: SpawnOptions = {}): OwnedProcess {
     const { cwd, env, ipc = false } = options
+    this.#signal?.throwIfAborted()
     const child = spawn(command, [...args], {
       detached: true,
       stdio: ['ignore', 'pipe', 'pipe', ...(ipc ? (['ipc'] as const) : [])],

@@ -91,3 +91,5 @@ process.once('message', (message) => {
     process.send?.({ port: (server.address() as AddressInfo).port }),
   )
 })
+// The bench is gone: so is the reason for this process.
+process.once('disconnect', () => process.exit())

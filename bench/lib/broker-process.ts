@@ -3,6 +3,7 @@ import { once } from 'node:events'
 import { existsSync } from 'node:fs'
 import { createInterface } from 'node:readline'
 import { fileURLToPath } from 'node:url'
+import { atExit } from './at-exit.ts'
 
 /** A `millrace start` that is ready. */
 export interface NodeProcess {
@@ -40,6 +41,8 @@ export async function startNode(flags: readonly string[]): Promise<NodeProcess> 
     .setEncoding('utf8')
     .on('data', (text: string) => (errors = (errors + text).slice(-10_000)))
   const exited = once(child, 'exit')
+  const isGone = atExit(() => child.kill('SIGKILL'))
+  void exited.then(isGone, isGone)
   const address = await Promise.race([readyAddress(child), exited.then(() => undefined)])
   if (address === undefined) throw new Error(`The process ended before it was ready:\n${errors}`)
   const readyMs = performance.now() - startMs

@@ -1,3 +1,4 @@
+import { textKey } from '../../protocol/text-key.ts'
 import { errors } from '../../protocol/errors.ts'
 import { CreatePartitions } from '../../protocol/messages/create-partitions.ts'
 import type { Handler } from './handler.ts'
@@ -20,7 +21,7 @@ export const handler: Handler<typeof CreatePartitions> = {
         const outcome = outcomes[index]
         const refused = outcome?.ok === false ? outcome : undefined
         const errorCode = (refused?.error ?? errors.none).code
-        return [name, { name, errorCode, errorMessage: refused?.message ?? null }]
+        return [textKey(name), { name, errorCode, errorMessage: refused?.message ?? null }]
       }),
     )
     return { results: [...results.values()] }

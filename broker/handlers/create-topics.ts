@@ -1,4 +1,5 @@
 import { zeroUuid } from '../../base/uuid.ts'
+import { textKey } from '../../protocol/text-key.ts'
 import type { Outcome } from '../../controller/outcome.ts'
 import type { CreatedTopic } from '../../controller/topics.ts'
 import { errors } from '../../protocol/errors.ts'
@@ -30,7 +31,8 @@ export const handler: Handler<typeof CreateTopics> = {
     const rows = new Map<string, TopicResponse>()
     for (const [index, topic] of topics.entries()) {
       const outcome = outcomes[index]
-      if (outcome !== undefined) rows.set(topic.name, topicResponse(broker.config, topic, outcome))
+      if (outcome === undefined) continue
+      rows.set(textKey(topic.name), topicResponse(broker.config, topic, outcome))
     }
     return { topics: [...rows.values()] }
   },

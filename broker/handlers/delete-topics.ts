@@ -1,8 +1,8 @@
 import { zeroUuid, type Uuid } from '../../base/uuid.ts'
+import { textKey } from '../../protocol/text-key.ts'
 import type { Refusal } from '../../controller/outcome.ts'
 import { errors, type ErrorInfo } from '../../protocol/errors.ts'
 import { DeleteTopics } from '../../protocol/messages/delete-topics.ts'
-import { topicNameLengthMax } from '../../protocol/topic-name.ts'
 import type { RequestOf, ResponseInputOf } from '../../protocol/schema/api.ts'
 import type { ClusterImage } from '../metadata/image.ts'
 import type { Handler } from './handler.ts'
@@ -60,8 +60,7 @@ function targetsOf(request: RequestOf<typeof DeleteTopics>, image: ClusterImage)
   ]
   const targets = new Map<string, Target>()
   for (const { name, topicId } of asked) {
-    // No topic has a longer name, and V8 compares keys of more than 16,383 characters one by one.
-    const key = (name ?? topicId).slice(0, topicNameLengthMax + 1)
+    const key = textKey(name ?? topicId)
     const twice = targets.get(key)
     targets.set(
       key,

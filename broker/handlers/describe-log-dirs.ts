@@ -1,3 +1,4 @@
+import { textKey } from '../../protocol/text-key.ts'
 import { errors } from '../../protocol/errors.ts'
 import { DescribeLogDirs } from '../../protocol/messages/describe-log-dirs.ts'
 import type { RequestOf, ResponseInputOf } from '../../protocol/schema/api.ts'
@@ -28,8 +29,8 @@ function filterOf(topics: readonly TopicRequest[] | null): Filter {
   // By topic: a key made of name and number would repeat a long name for every partition that a client lists.
   const asked = new Map<string, Set<number>>()
   for (const { topic, partitions } of topics) {
-    const numbers = asked.get(topic) ?? new Set()
-    asked.set(topic, numbers)
+    const numbers = asked.get(textKey(topic)) ?? new Set()
+    asked.set(textKey(topic), numbers)
     for (const partition of partitions) numbers.add(partition)
   }
   return (topic, partition) => asked.get(topic)?.has(partition) === true

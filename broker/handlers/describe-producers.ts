@@ -1,6 +1,7 @@
+import { textKey } from '../../protocol/text-key.ts'
 import { errors, type ErrorInfo } from '../../protocol/errors.ts'
 import { DescribeProducers } from '../../protocol/messages/describe-producers.ts'
-import { topicNameLengthMax, topicNameProblem } from '../../protocol/topic-name.ts'
+import { topicNameProblem } from '../../protocol/topic-name.ts'
 import type { RequestOf, ResponseInputOf } from '../../protocol/schema/api.ts'
 import type { BrokerServices, Handler } from './handler.ts'
 import { orStorageFailure } from './storage-failure.ts'
@@ -34,8 +35,7 @@ interface Asked {
 function distinctOf({ topics }: RequestOf<typeof DescribeProducers>): Iterable<Asked> {
   const byName = new Map<string, Asked>()
   for (const { name, partitionIndexes } of topics) {
-    // No topic has a longer name, and V8 compares keys of more than 16,383 characters one by one.
-    const key = name.slice(0, topicNameLengthMax + 1)
+    const key = textKey(name)
     const asked = byName.get(key) ?? { name, indexes: new Set() }
     byName.set(key, asked)
     for (const index of partitionIndexes) asked.indexes.add(index)

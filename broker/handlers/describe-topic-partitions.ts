@@ -1,4 +1,5 @@
 import { zeroUuid } from '../../base/uuid.ts'
+import { textKey } from '../../protocol/text-key.ts'
 import { errors } from '../../protocol/errors.ts'
 import { DescribeTopicPartitions } from '../../protocol/messages/describe-topic-partitions.ts'
 import type { RequestOf, ResponseInputOf } from '../../protocol/schema/api.ts'
@@ -39,7 +40,8 @@ function namesFrom({ topics, cursor }: DescribeRequest, { broker }: RequestConte
   const asked =
     topics.length === 0 ? broker.image.topicsByName.keys() : topics.map(({ name }) => name)
   const first = cursor?.topicName ?? ''
-  return [...new Set(asked)].filter((name) => name >= first).toSorted()
+  const distinct = new Map(Array.from(asked, (name) => [textKey(name), name]))
+  return [...distinct.values()].filter((name) => name >= first).toSorted()
 }
 
 function isCursorValid({ topics, cursor }: DescribeRequest, names: readonly string[]): boolean {

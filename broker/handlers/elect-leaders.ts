@@ -1,3 +1,4 @@
+import { textKey } from '../../protocol/text-key.ts'
 import { errors, type ErrorInfo } from '../../protocol/errors.ts'
 import { ElectLeaders } from '../../protocol/messages/elect-leaders.ts'
 import type { RequestOf, ResponseInputOf } from '../../protocol/schema/api.ts'
@@ -53,12 +54,15 @@ function failed(
 }
 
 function byTopic(results: readonly Result[]): TopicResponse[] {
-  const rows = new Map<string, TopicResponse['partitionResult'][number][]>()
+  const rows = new Map<string, TopicResponse & { partitionResult: unknown[] }>()
+  let last: (TopicResponse & { partitionResult: unknown[] }) | undefined
   for (const { topic, index, error, message } of results) {
-    const row = { partitionId: index, errorCode: error.code, errorMessage: message }
-    const known = rows.get(topic)
-    if (known === undefined) rows.set(topic, [row])
-    else known.push(row)
+    if (last?.topic !== topic) {
+      const key = textKey(topic)
+      last = rows.get(key) ?? { topic, partitionResult: [] }
+      rows.set(key, last)
+    }
+    last.partitionResult.push({ partitionId: index, errorCode: error.code, errorMessage: message })
   }
-  return Array.from(rows, ([topic, partitionResult]) => ({ topic, partitionResult }))
+  return [...rows.values()]
 }

@@ -19,6 +19,7 @@ import {
   errorInfo,
   integer,
   nullable,
+  optional,
   RpcFormatError,
   text,
 } from '../../controller/rpc/shapes.ts'
@@ -44,7 +45,8 @@ export interface Subscription {
 export interface MetadataReceiver {
   /** The offset up to which the log is known here. */
   appliedOffset(): number
-  accepted(clusterId: string, epoch: number): void
+  /** `generation` grows with each restore of the metadata; undefined: the controller does not tell. */
+  accepted(clusterId: string, epoch: number, generation: number | undefined): void
   delta(offset: number, records: readonly MetadataRecord[]): void
   snapshot(offset: number, records: readonly MetadataRecord[]): void
   /** Once, last. */
@@ -241,9 +243,13 @@ export class ControllerConnection {
     })
   }
 
-  #accepted([clusterId, epoch]: readonly unknown[]): void {
+  #accepted([clusterId, epoch, , generation]: readonly unknown[]): void {
     this.#isAccepted = true
-    this.#receiver.accepted(text.decode(clusterId), integer.decode(epoch))
+    this.#receiver.accepted(
+      text.decode(clusterId),
+      integer.decode(epoch),
+      optional(integer).decode(generation),
+    )
   }
 
   #snapshot([offset, isLast, records]: readonly unknown[]): void {

@@ -44,7 +44,7 @@ export interface RemoteLinkOptions {
 /** The controllers are not those of this broker, or none was there in time. The message tells what to do. */
 export class ControllerLinkError extends Error {
   override readonly name = 'ControllerLinkError'
-  readonly code: 'NO_CONTROLLER' | 'OTHER_CLUSTER' | 'METADATA_RESTORED'
+  readonly code: 'NO_CONTROLLER' | 'OTHER_CLUSTER' | 'METADATA_RESTORED' | 'FENCED'
   constructor(code: ControllerLinkError['code'], message: string) {
     super(message)
     this.code = code
@@ -63,6 +63,8 @@ const suspendedMsMax = 6_000
  * again when the connection ends.
  *
  * I1: the image only grows: never a controller of a lower epoch, never a batch that does not follow.
+ * I2: nothing of metadata that were restored meanwhile is applied: this broker would delete what is newer than the backup,
+ *     where a start sets it aside.
  */
 export class RemoteControllerLink implements ControllerLink {
   /** Undefined until the first controller tells which cluster it has. */
@@ -80,6 +82,10 @@ export class RemoteControllerLink implements ControllerLink {
   #redialTimer: Timer | undefined
   /** Since when the controller says that it can't write; undefined: it can. */
   #suspendedMs: number | undefined
+  /** Those that were left for that, HOST:PORT, until one can write: who stands by may send back to them. */
+  readonly #left = new Set<string>()
+  /** Of the metadata that the image is made of; undefined: no controller has told yet. */
+  #generation: number | undefined
   #warnedMs = -Infinity
   #epochMax = -1
   #closed = false
@@ -95,7 +101,7 @@ export class RemoteControllerLink implements ControllerLink {
   static async open(options: RemoteLinkOptions, timeoutMs: number): Promise<RemoteControllerLink> {
     const link = new RemoteControllerLink(options)
     const timer = options.env.timers.after(timeoutMs, () => {
-      const places = options.controllers.map(({ host, port }) => `${host}:${port}`).join(', ')
+      const places = options.controllers.map(placeOf).join(', ')
       link.#loaded.reject(
         new ControllerLinkError(
           'NO_CONTROLLER',
@@ -129,15 +135,19 @@ export class RemoteControllerLink implements ControllerLink {
     }
   }
 
-  registerBroker(registration: BrokerRegistration): Promise<Outcome<{ readonly epoch: number }>> {
-    return this.#call(operations.registerBroker, [registration])
+  async registerBroker(
+    registration: BrokerRegistration,
+  ): Promise<Outcome<{ readonly epoch: number }>> {
+    const connection = this.#connection
+    const outcome = await this.#call(operations.registerBroker, [registration])
+    this.#noteSuspension(connection, !outcome.ok && outcome.error === errors.notController)
+    return outcome
   }
 
   async heartbeat(heartbeat: BrokerHeartbeat): Promise<Outcome<HeartbeatAnswer>> {
     const connection = this.#connection
     const outcome = await this.#call(operations.heartbeat, [heartbeat])
-    // re-check: awaited
-    if (connection === this.#connection) this.#noteSuspension(outcome)
+    this.#noteSuspension(connection, outcome.ok && outcome.suspended)
     return outcome
   }
 
@@ -213,19 +223,22 @@ export class RemoteControllerLink implements ControllerLink {
   }
 
   /** One that is cut off from its store does not hear of its successor: after a while others are asked. */
-  #noteSuspension(outcome: Outcome<HeartbeatAnswer>): void {
-    if (!outcome.ok || !outcome.suspended) {
+  #noteSuspension(answering: ControllerConnection | undefined, isSuspended: boolean): void {
+    // Without a connection nobody has answered.
+    if (answering?.isAccepted !== true || answering !== this.#connection) return
+    if (!isSuspended) {
       this.#suspendedMs = undefined
+      this.#left.clear()
       return
     }
     const nowMs = this.#options.env.clock.monotonicMs()
     this.#suspendedMs ??= nowMs
     const { controllers } = this.#options
     if (controllers.length < 2 || nowMs - this.#suspendedMs < suspendedMsMax) return
-    this.#suspendedMs = undefined
-    const { host, port } = this.#asked ?? {}
-    this.#nextController = 1 + controllers.findIndex((at) => at.host === host && at.port === port)
-    this.#connection?.close('it can not write, and another one may reign by now')
+    const left = this.#asked === undefined ? '' : placeOf(this.#asked)
+    this.#left.add(left)
+    this.#nextController = 1 + controllers.map(placeOf).indexOf(left)
+    answering.close('it can not write, and another one may reign by now')
   }
 
   #call<Arguments extends readonly unknown[], Answer>(
@@ -263,7 +276,7 @@ export class RemoteControllerLink implements ControllerLink {
         },
         receiver: {
           appliedOffset: () => this.image.offset,
-          accepted: (id, epoch) => this.#accepted(id, epoch),
+          accepted: (id, epoch, generation) => this.#accepted(id, epoch, generation),
           delta: (at, records) => this.#delta(at, records),
           snapshot: (at, records) => this.#snapshot(at, records),
           ended: (end) => this.#ended(address, end),
@@ -277,10 +290,20 @@ export class RemoteControllerLink implements ControllerLink {
     }
   }
 
-  #accepted(clusterId: string, epoch: number): void {
+  #accepted(clusterId: string, epoch: number, generation: number | undefined): void {
     this.#image ??= new ClusterImage(clusterId)
     if (epoch < this.#epochMax) {
       this.#connection?.close(`it has epoch ${epoch}, after ${this.#epochMax}`)
+      return
+    }
+    if (this.image.offset < 0) this.#generation = undefined
+    this.#generation ??= generation
+    if (generation !== undefined && generation !== this.#generation) {
+      const text =
+        'The metadata of the cluster were restored from a backup while this broker ran: ' +
+        'restart the broker to take what the controller has'
+      this.#fail('METADATA_RESTORED', text)
+      this.#connection?.close('its metadata were restored')
       return
     }
     this.#epochMax = epoch
@@ -312,6 +335,7 @@ export class RemoteControllerLink implements ControllerLink {
 
   #ended(address: HostAndPort, end: ConnectionEnd): void {
     this.#connection = undefined
+    this.#suspendedMs = undefined
     if (this.#closed) return
     if ('refused' in end) this.#refused(end.refused)
     const reason = 'refused' in end ? end.refused.message : end.lost.message
@@ -330,9 +354,11 @@ export class RemoteControllerLink implements ControllerLink {
   }
 
   #refused({ error, message, hint }: SentAway): void {
-    if (hint !== null) this.#hint = parseHostAndPort(hint)
+    const place = hint === null ? undefined : parseHostAndPort(hint)
+    if (place !== undefined && !this.#left.has(placeOf(place))) this.#hint = place
     if (error === errors.inconsistentClusterId) this.#fail('OTHER_CLUSTER', message)
     if (error === errors.offsetOutOfRange) this.#fail('METADATA_RESTORED', message)
+    if (error === errors.duplicateBrokerRegistration) this.#fail('FENCED', message)
   }
 
   #fail(code: ControllerLinkError['code'], message: string): void {
@@ -341,6 +367,10 @@ export class RemoteControllerLink implements ControllerLink {
     this.#loaded.reject(error)
     if (!isOpening) this.#options.failed(error)
   }
+}
+
+function placeOf({ host, port }: HostAndPort): string {
+  return `${host}:${port}`
 }
 
 /** What the records had set up and the image lacks. */

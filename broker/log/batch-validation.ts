@@ -197,6 +197,12 @@ function checkTopicRules(
       record.key === null ? 'Compacted topic cannot accept message without key' : undefined,
     )
   }
+  const { minTimestamp, maxTimestamp } = opened.summary
+  for (const timestamp of [header.baseTimestamp, header.maxTimestamp, minTimestamp, maxTimestamp]) {
+    if (Number.isSafeInteger(timestamp)) continue
+    const message = `Timestamp ${timestamp} is beyond all times that can be told exactly`
+    return refuse(errors.invalidTimestamp, message)
+  }
   if (rules.config.messageTimestampType === 'LogAppendTime') return undefined
   if (hasLogAppendTime(header.attributes))
     return refuse(
@@ -216,12 +222,9 @@ function checkTimestamps(
   const most = nowMs + config.messageTimestampAfterMaxMs
   const isOut = (timestamp: number): boolean =>
     timestamp !== noTimestamp && (timestamp < Math.max(least, -1) || timestamp > most)
-  const areNumbers =
-    Number.isSafeInteger(header.maxTimestamp) && Number.isSafeInteger(header.baseTimestamp)
-  if (areNumbers && !isOut(minTimestamp) && !isOut(maxTimestamp) && !isOut(header.maxTimestamp))
-    return undefined
+  if (!isOut(minTimestamp) && !isOut(maxTimestamp) && !isOut(header.maxTimestamp)) return undefined
   const range = `should be within ${Math.max(least, 0)} and ${most}`
-  if (opened.records === undefined || !areNumbers) {
+  if (opened.records === undefined) {
     const message = `Timestamp ${header.maxTimestamp} of the batch ${range}`
     return refuse(errors.invalidTimestamp, message)
   }

@@ -91,13 +91,17 @@ export class DirectoryCheckpoints {
     this.publishNow([...logs].filter((log) => log.topic !== topic || log.partition !== partition))
   }
 
-  async publish(logs: Iterable<PartitionLog>): Promise<void> {
-    const all = [...logs]
+  /** `logs` is asked for each file anew: meanwhile some go, and others come with their names. Undefined: it is over. */
+  async publish(logs: () => Iterable<PartitionLog> | undefined): Promise<void> {
     const previous = this.#publishing
     const run = async (): Promise<void> => {
       await previous.catch(() => undefined)
-      await this.#publishOne(logStartFileName, this.#encodeLogStarts(all))
-      await this.#publishOne(recoveryPointFileName, this.#encodeRecoveryPoints(all))
+      const before = logs()
+      if (before === undefined) return
+      await this.#publishOne(logStartFileName, this.#encodeLogStarts([...before]))
+      const now = logs()
+      if (now === undefined) return
+      await this.#publishOne(recoveryPointFileName, this.#encodeRecoveryPoints([...now]))
     }
     this.#publishing = run()
     await this.#publishing

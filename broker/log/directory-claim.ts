@@ -1,4 +1,5 @@
 /** How a broker makes sure that a log directory is its own: lock, `meta.properties`, and the mark of a clean stop. */
+import { dirname } from 'node:path'
 import { StorageError, type Disk, type DiskLock } from '../../base/env.ts'
 import { publishNow } from '../../base/publish.ts'
 import { randomUuid } from '../../base/uuid.ts'
@@ -17,8 +18,8 @@ import {
 
 /** The directory and its parents, names included. */
 export function makeDurably(disk: Disk, path: string): void {
-  const parent = path.slice(0, Math.max(path.lastIndexOf('/'), 1))
-  if (disk.stat(parent) === undefined) makeDurably(disk, parent)
+  const parent = dirname(path)
+  if (parent !== path && disk.stat(parent) === undefined) makeDurably(disk, parent)
   if (disk.stat(path) === undefined) disk.makeDirectory(path)
   disk.syncDirectoryNow(parent)
 }

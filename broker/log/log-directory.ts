@@ -1,14 +1,15 @@
 /**
  * One of the directories in `log.dirs`: partitions' folders, and Kafka's files that speak of all of them.
  *
- *   .lock  meta.properties  .kafka_cleanshutdown  .millrace_empty_logs
+ *   .lock  meta.properties  .kafka_cleanshutdown  .millrace_quiet_logs
  *   recovery-point-offset-checkpoint  log-start-offset-checkpoint  replication-offset-checkpoint
  *
  * I1: a published recovery point is never above what is on disk of its log.
  * I2: once a sync has failed the directory is offline for good: nothing is written there any more.
  */
 import { assert } from '../../base/assert.ts'
-import { StorageError, type DiskLock, type Timer } from '../../base/env.ts'
+import { atOnce } from '../../base/at-once.ts'
+import { isDiskFull, StorageError, type DiskLock, type Timer } from '../../base/env.ts'
 import { randomUuid, zeroUuid, type Uuid } from '../../base/uuid.ts'
 import { forgetCleaned } from './cleaner/cleaner-checkpoints.ts'
 import {
@@ -20,7 +21,6 @@ import {
 } from './directory-claim.ts'
 import { unlessDiskFull } from './disk-full.ts'
 import { DirectoryCheckpoints } from './directory-checkpoints.ts'
-import { leaveEmptyLogs, takeEmptyLogs } from './empty-logs.ts'
 import {
   discardedDirectoryName,
   isDeletedDirectoryName,
@@ -33,6 +33,7 @@ import { TopicIdReader, writePartitionMetadata } from './partition-metadata.ts'
 import type { LogEvents } from './log-events.ts'
 import type { FoundFolder } from './log-files.ts'
 import { PartitionLog } from './partition-log.ts'
+import { leaveQuietLogs, takeQuietLogs, type QuietLog } from './quiet-logs.ts'
 import { isStrayDirectoryName, removeStrayLater } from './stray-folders.ts'
 
 export interface LogDirectoryOptions {
@@ -178,15 +179,12 @@ export class LogDirectory {
   delete(topic: string, partition: number): void {
     if (!this.has(topic, partition)) return
     const name = partitionDirectoryName(topic, partition)
-    const { env, logger } = this.#options.resources
-    this.#drop(name)
-    const discarded = `${this.path}/${discardedDirectoryName(topic, partition, { uuid: randomUuid(env.random), suffix: 'delete' })}`
-    env.disk.rename(`${this.path}/${name}`, discarded)
-    env.timers.after(this.#options.configOf(topic).fileDeleteDelayMs, () => {
-      env.disk.removeTree(discarded).catch((error: unknown) => {
-        logger.warn({ err: error, path: discarded }, 'A deleted partition could not be removed')
-      })
-    })
+    const { env } = this.#options.resources
+    const uuid = randomUuid(env.random)
+    const discarded = `${this.path}/${discardedDirectoryName(topic, partition, { uuid, suffix: 'delete' })}`
+    this.#moveAway(name, discarded)
+    const delayMs = this.#options.configOf(topic).fileDeleteDelayMs
+    env.timers.after(delayMs, () => this.#removeLater(discarded))
   }
 
   /** The folder is not what the cluster has under this name: it is kept for a while under another one. */
@@ -195,10 +193,20 @@ export class LogDirectory {
     const name = partitionDirectoryName(topic, partition)
     const uuid = randomUuid(env.random)
     const strayName = discardedDirectoryName(topic, partition, { uuid, suffix: 'stray' })
-    this.#drop(name)
-    env.disk.rename(`${this.path}/${name}`, `${this.path}/${strayName}`)
+    this.#moveAway(name, `${this.path}/${strayName}`)
     logger.warn({ path: this.path, name, strayName }, 'A folder of an unknown topic was set aside')
     removeStrayLater(`${this.path}/${strayName}`, this.#options.resources)
+  }
+
+  /** Let go of first: Windows renames no folder of open files. Where it must stay, nothing else may take its place. */
+  #moveAway(name: string, path: string): void {
+    this.#drop(name)
+    try {
+      this.#options.resources.env.disk.rename(`${this.path}/${name}`, path)
+    } catch (error) {
+      if (error instanceof StorageError) this.#damaged.set(name, error)
+      throw error
+    }
   }
 
   describe(): DirectoryDescription {
@@ -231,11 +239,11 @@ export class LogDirectory {
     await Promise.all(this.#checkpointing)
     try {
       if (this.#error === undefined) {
-        await atOnce([...this.#logs.values()], (log) => log.close())
+        await atOnce([...this.#logs.values()], checkpointsAtOnce, (log) => log.close())
         this.#checkpoints.publishNow(this.#logs.values())
         const { logger } = this.#options.resources
         const place = { disk, logger, directory: this.path }
-        leaveEmptyLogs(place, brokerEpoch, this.#logs.values())
+        leaveQuietLogs(place, brokerEpoch, this.#logs.values())
         leaveCleanMarker(disk, this.path, brokerEpoch)
       }
     } catch (error) {
@@ -261,7 +269,7 @@ export class LogDirectory {
     const { env, logger } = this.#options.resources
     const isClean = cleanEpoch !== undefined
     const place = { disk: env.disk, logger, directory: this.path }
-    const empty = takeEmptyLogs(place, cleanEpoch)
+    const quiet = takeQuietLogs(place, cleanEpoch)
     let count = 0
     let recovered = 0
     for (const name of env.disk.list(this.path)) {
@@ -272,11 +280,15 @@ export class LogDirectory {
       const stats = partition && env.disk.stat(path)
       if (partition === undefined || stats?.directory !== true) continue
       const { modifiedMs } = stats
-      const known = empty.get(name)
-      if (known?.modifiedMs === modifiedMs) {
+      const noted = quiet.get(name)
+      const known = noted?.modifiedMs === modifiedMs ? noted : undefined
+      if (known !== undefined && known.content === undefined) {
         const { topicId } = known
         this.#logs.set(name, this.#newLog(partition, { topicId, found: { names: [], modifiedMs } }))
-      } else if (await this.#openLog(name, partition, { isClean, modifiedMs })) recovered++
+      } else if (
+        await this.#openLog(name, partition, { isClean, modifiedMs, ...(known && { known }) })
+      )
+        recovered++
       if (++count % logsPerTurn === 0)
         await new Promise<void>((resolve) => env.timers.soon(resolve))
     }
@@ -294,19 +306,21 @@ export class LogDirectory {
   async #openLog(
     name: string,
     partition: { readonly topic: string; readonly partition: number },
-    { isClean, modifiedMs }: { readonly isClean: boolean; readonly modifiedMs: number },
+    found: { readonly isClean: boolean; readonly modifiedMs: number; readonly known?: QuietLog },
   ): Promise<boolean> {
     const path = `${this.path}/${name}`
+    const { disk } = this.#options.resources.env
+    const { isClean, modifiedMs, known } = found
     let log: PartitionLog | undefined
     try {
       const recoveryPoint = this.#checkpoints.recoveryPointOf(partition)
       log = this.#newLog(partition, {
-        topicId: this.#topicIds.in(path),
+        topicId: known?.topicId ?? this.#topicIds.in(path),
         logStartOffset: this.#checkpoints.logStartOf(partition),
         recoveryPoint,
-        found: { names: this.#options.resources.env.disk.list(path), modifiedMs },
+        found: { names: known?.content?.names ?? disk.list(path), modifiedMs },
       })
-      const isWhole = isClean && recoveryPoint !== undefined && log.looksClean()
+      const isWhole = isClean && recoveryPoint !== undefined && log.looksClean(known?.content?.end)
       const mustRecover = !isWhole && !log.isUntouched
       if (mustRecover) await log.recover()
       if (this.#error !== undefined) throw this.#error
@@ -407,17 +421,19 @@ export class LogDirectory {
   async #runCheckpoint(logs: readonly PartitionLog[]): Promise<void> {
     const { logger } = this.#options.resources
     try {
-      await atOnce(logs, (log) =>
+      await atOnce(logs, checkpointsAtOnce, (log) =>
         log.checkpoint().catch((error: unknown) => this.#reportCheckpoint(log, error)),
       )
-      // re-check: awaited. Once logs are let go, a publication would forget them.
+      // Once logs are let go, a publication would forget them.
+      await this.#checkpoints.publish(() => (this.#isOver ? undefined : this.#logs.values()))
       if (this.#isOver) return
-      await this.#checkpoints.publish(this.#logs.values())
-      if (this.#isOver) return
-      await atOnce(logs, (log) => log.removeDoomed())
+      await atOnce(logs, checkpointsAtOnce, (log) => log.removeDoomed())
     } catch (error) {
       ignoreStorageError(error)
       logger.error({ err: error, path: this.path }, 'Checkpoints could not be written')
+      // These make room. The oldest go first, so that a start knows by its first segment where a log begins.
+      if (isDiskFull(error) && !this.#isOver)
+        await atOnce(logs, checkpointsAtOnce, (log) => log.removeDoomed()).catch(ignoreStorageError)
     }
   }
 
@@ -480,21 +496,4 @@ export class LogDirectory {
 
 function ignoreStorageError(error: unknown): void {
   if (!(error instanceof StorageError)) throw error
-}
-
-/** Runs `run` for all items, a few at the same time. Rejects with the first error, when all have ended. */
-async function atOnce<T>(items: readonly T[], run: (item: T) => Promise<void>): Promise<void> {
-  const queue = items.values()
-  let failure: Error | undefined
-  const workers = Array.from({ length: checkpointsAtOnce }, async () => {
-    for (const item of queue) {
-      try {
-        await run(item)
-      } catch (error) {
-        failure ??= error instanceof Error ? error : new Error(String(error))
-      }
-    }
-  })
-  await Promise.all(workers)
-  if (failure !== undefined) throw failure
 }

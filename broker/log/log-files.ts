@@ -29,6 +29,13 @@ export interface FoundFolder {
   readonly modifiedMs: number
 }
 
+/** Of a log that was stopped cleanly. */
+export interface LogEnd {
+  readonly nextOffset: number
+  /** Of the last segment. */
+  readonly activeBytes: number
+}
+
 /** Caches beside the segments, as of the start: only what is there need be read. */
 export interface FoundFiles {
   /** Of producer snapshots. */
@@ -102,10 +109,12 @@ export class LogFiles {
     return this.#unsynced.length > 0 || this.#namesChanged
   }
 
-  /** Whether the last segment is what a clean stop at `nextOffset` left. */
-  looksClean(nextOffset: number): boolean {
+  /** Whether the last segment is what a clean stop at `nextOffset` left. `noted`: where the log ended then, if that is known. */
+  looksClean(nextOffset: number, noted?: LogEnd): boolean {
     const { active } = this.segments
     if (active.sizeBytes === 0) return active.baseOffset === nextOffset
+    if (noted !== undefined)
+      return noted.activeBytes === active.sizeBytes && noted.nextOffset === nextOffset
     const summary = readSummary(this.#owner.resources.env.disk, active)
     return summary?.logBytes === active.sizeBytes && summary.nextOffset === nextOffset
   }
@@ -217,11 +226,15 @@ export class LogFiles {
    * Removes what was doomed, `delayMs` after it was renamed. The log start is published before: a power cut may undo
    * any of the renames, so only the published offset tells which segments count. Rejects with `StorageError`.
    */
-  async removeDoomed(delayMs: number): Promise<void> {
-    const doomed = this.#doomed.splice(0)
-    if (doomed.length === 0) return
+  async removeDoomed(delayMs: number, isUsable: () => boolean): Promise<void> {
+    const before = new Set(this.#doomed)
+    if (before.size === 0) return
     // The segment with which the log goes on must have a name first.
     await this.#owner.resources.env.disk.syncDirectory(this.#owner.path)
+    // re-check: awaited. The folder of that name may be another topic's, and a segment of that name in use again.
+    if (!isUsable()) return
+    const doomed = this.#doomed.filter((segment) => before.has(segment))
+    this.#doomed = this.#doomed.filter((segment) => !before.has(segment))
     this.#removeFiles(doomed, delayMs)
   }
 

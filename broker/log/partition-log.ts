@@ -17,7 +17,7 @@ import type { LeaderEpochs } from './leader-epochs.ts'
 import type { LogConfig } from './log-config.ts'
 import { LogContent } from './log-content.ts'
 import type { LogEvents } from './log-events.ts'
-import { closedError, LogFiles, type FoundFolder } from './log-files.ts'
+import { closedError, LogFiles, type FoundFolder, type LogEnd } from './log-files.ts'
 import type { ReadLimits, SkippedTransaction } from './log-reader.ts'
 import type { LogResources } from './log-resources.ts'
 import type { LogSegments } from './log-segments.ts'
@@ -334,8 +334,8 @@ export class PartitionLog implements SegmentOwner {
   }
 
   /** Whether the files are what a clean stop left behind; if not, `recover` must run. */
-  looksClean(): boolean {
-    return this.#content?.files.looksClean(this.#nextOffset) ?? true
+  looksClean(noted?: LogEnd): boolean {
+    return this.#content?.files.looksClean(this.#nextOffset, noted) ?? true
   }
 
   /** Starts a new segment. Throws `StorageError`. */
@@ -376,7 +376,8 @@ export class PartitionLog implements SegmentOwner {
 
   /** Their files go; the log start must have been published. Rejects with `StorageError`. */
   async removeDoomed(): Promise<void> {
-    await this.#content?.files.removeDoomed(this.#config.fileDeleteDelayMs)
+    if (!this.isUsable) return
+    await this.#content?.files.removeDoomed(this.#config.fileDeleteDelayMs, () => this.isUsable)
   }
 
   /** Cuts off everything from `offset` on; a batch that holds it goes as a whole. Throws `StorageError`. */
@@ -435,16 +436,16 @@ export class PartitionLog implements SegmentOwner {
     swap.settleNow()
     this.#lowerRecoveryPoint(offset)
     reader.forget()
+    // First what the disk may refuse: until then the log is what it was.
+    if (leavesNothing) files.restart(offset)
     this.#nextOffset = leavesNothing ? offset : files.truncate(offset)
     this.#logStartOffset = leavesNothing ? offset : Math.min(this.#logStartOffset, this.#nextOffset)
-    if (leavesNothing) {
-      files.restart(offset)
-      derived.clear(offset)
-    } else {
+    flusher.truncate(this.#nextOffset)
+    if (leavesNothing) derived.clear(offset)
+    else {
       this.#lowerRecoveryPoint(this.#nextOffset)
       derived.truncate(this.#nextOffset)
     }
-    flusher.truncate(this.#nextOffset)
     this.#markDirty()
     this.#events.logStartMoved(this)
     swap.cutAt(this.#nextOffset)

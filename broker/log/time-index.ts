@@ -36,7 +36,8 @@ export class TimeIndex {
   /** `bytesMax` is segment.index.bytes: how large the file may become. */
   constructor(baseOffset: number, bytesMax: number) {
     this.baseOffset = baseOffset
-    this.#countMax = Math.floor(bytesMax / TimeIndex.entryBytes)
+    // However little is allowed: the entry that closes the segment has its place.
+    this.#countMax = Math.max(1, Math.floor(bytesMax / TimeIndex.entryBytes))
   }
 
   get count(): number {
@@ -137,7 +138,8 @@ export class TimeIndex {
       entries[index * 2 + 1] = previousOffset = relativeOffset
     }
     if (baseOffset + previousOffset >= nextOffset) return undefined
-    const index = new TimeIndex(baseOffset, bytesMax)
+    // It may have been made when more was allowed: then it is full, but for the entry that closes the segment.
+    const index = new TimeIndex(baseOffset, Math.max(bytesMax, (count + 1) * TimeIndex.entryBytes))
     index.#entries = entries
     index.#count = count
     return index

@@ -15,6 +15,7 @@ import { UnregisterBroker } from '../../protocol/messages/unregister-broker.ts'
 import type { AnyApi, RequestInputOf, ResponseOf } from '../../protocol/schema/api.ts'
 import { openKafka } from '../client.ts'
 import { CliError } from '../errors.ts'
+import { exitCodes } from '../exit-codes.ts'
 import type { GlobalOptions } from '../options.ts'
 import { ClusterDirectory } from './cluster-directory.ts'
 import { localHost } from './local-cluster.ts'
@@ -371,9 +372,11 @@ function bootstrapIn({ bootstrap, dataDir }: ClusterOptions): { readonly bootstr
   if (bootstrap !== undefined || dataDir === undefined) return {}
   const layout = new ClusterDirectory(dataDir).layout()
   if (layout === undefined)
-    throw CliError.usage(
-      `There is no cluster in ${dataDir}`,
-      'use the --data-dir of "millrace cluster start", or --bootstrap HOST:PORT',
-    )
+    throw new CliError({
+      code: 'NO_CLUSTER',
+      message: `There is no cluster in ${dataDir}`,
+      fix: 'use the --data-dir of "millrace cluster start", or --bootstrap HOST:PORT',
+      exitCode: exitCodes.usage,
+    })
   return { bootstrap: layout.brokers.map(({ port }) => `${localHost}:${port}`).join(',') }
 }

@@ -7,7 +7,7 @@ import { ClusterClient, type ClusterOptions, type ClusterState } from './cluster
 import { ClusterDirectory } from './cluster-directory.ts'
 import { planPlacement } from './placement-plan.ts'
 import { duration, Progress, waitUntil } from './progress.ts'
-import { applyPlan, brokerOf, watchReassignments } from './reassign.ts'
+import { applyPlan, brokerOf, lookAhead, watchReassignments } from './reassign.ts'
 
 export interface DecommissionOptions extends ClusterOptions {
   readonly wait: string
@@ -48,9 +48,11 @@ export async function decommission(idText: string, options: DecommissionOptions)
 
 async function empty(client: ClusterClient, brokerId: number, leftMs: () => number): Promise<void> {
   for (let round = 1; ; round++) {
-    const state = await client.state()
+    const { state, reassignments } = await lookAhead(client)
     const moves = planAway(state, brokerId)
-    if (moves.length === 0) return
+    // Of a run before this one, that did not wait for its end.
+    const isLeaving = reassignments.some(({ removing }) => removing.includes(brokerId))
+    if (moves.length === 0 && !isLeaving) return
     if (round > roundsMax) {
       throw new CliError({
         code: 'NOT_EMPTY',
@@ -59,7 +61,7 @@ async function empty(client: ClusterClient, brokerId: number, leftMs: () => numb
         exitCode: exitCodes.partial,
       })
     }
-    await applyPlan(client, moves)
+    if (moves.length > 0) await applyPlan(client, moves)
     await watchReassignments(client, leftMs())
   }
 }

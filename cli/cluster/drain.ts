@@ -11,7 +11,7 @@ import {
 } from './cluster-client.ts'
 import { planDrain } from './placement-plan.ts'
 import { counted, duration, Progress, waitUntil } from './progress.ts'
-import { applyPlan, brokerOf } from './reassign.ts'
+import { applyPlan, brokerOf, lookAhead } from './reassign.ts'
 
 export interface DrainOptions extends ClusterOptions {
   readonly wait: string
@@ -22,7 +22,7 @@ export async function drain(idText: string, options: DrainOptions): Promise<void
   const brokerId = wholeNumber('BROKER', idText, 0)
   const limitMs = duration('--wait', options.wait)
   await using client = await ClusterClient.open(options)
-  const state = await client.state()
+  const { state } = await lookAhead(client)
   brokerOf(state, brokerId)
   await applyPlan(client, planDrain(state.partitions, brokerId))
   const drained = await handOver(client, brokerId, limitMs)

@@ -1,6 +1,12 @@
 import { CliError } from '../errors.ts'
 import { exitCodes } from '../exit-codes.ts'
-import { keyOf, type BrokerState, type Move, type PartitionState } from './cluster-client.ts'
+import {
+  keyOf,
+  type BrokerState,
+  type Move,
+  type PartitionState,
+  type Reassignment,
+} from './cluster-client.ts'
 
 export interface PlanOptions {
   /** All of the cluster: they are what brokers carry. */
@@ -20,6 +26,19 @@ interface Draft {
   readonly partition: PartitionState
   /** The first is the preferred leader. */
   replicas: number[]
+}
+
+/** Without the replicas that go as soon as others have come: a move under way is planned anew from where it ends. */
+export function withoutGoing(
+  partitions: readonly PartitionState[],
+  reassignments: readonly Reassignment[],
+): PartitionState[] {
+  const going = new Map(reassignments.map((each) => [keyOf(each), each.removing]))
+  return partitions.map((partition) => {
+    const removing = going.get(keyOf(partition)) ?? []
+    const replicas = partition.replicas.filter((id) => !removing.includes(id))
+    return { ...partition, replicas }
+  })
 }
 
 /** Where replicas shall be; only partitions that change, and as few of them as it takes. */

@@ -60,9 +60,16 @@ export async function waitUntil<T>(options: WaitOptions<T>): Promise<T> {
       }
       progress.say(text(seen))
     } catch (error) {
-      if (isLast || !(error instanceof KafkaError) || !error.retriable) throw error
+      if (isLast || !(error instanceof Error) || !isPassing(error)) throw error
       progress.say(error.message)
     }
     await sleep(lookEveryMs)
   }
+}
+
+/** A cluster that starts for the first time tells its folder when all of it is there. */
+function isPassing(error: Error): boolean {
+  return error instanceof KafkaError
+    ? error.retriable
+    : 'code' in error && error.code === 'NO_CLUSTER'
 }

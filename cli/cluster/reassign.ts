@@ -12,7 +12,7 @@ import {
   type Reassignment,
   type Refused,
 } from './cluster-client.ts'
-import { planPlacement } from './placement-plan.ts'
+import { planPlacement, withoutGoing } from './placement-plan.ts'
 import { planText, readPlan } from './plan-file.ts'
 import { counted, duration, Progress, waitUntil } from './progress.ts'
 import { size } from './status.ts'
@@ -79,7 +79,7 @@ async function throttle(
 }
 
 async function printPlan(client: ClusterClient, options: ReassignOptions): Promise<void> {
-  const state = await client.state()
+  const { state } = await lookAhead(client)
   const known = new Set(state.partitions.map(({ topic }) => topic))
   const unknown = options.topic.find((topic) => !known.has(topic))
   if (unknown !== undefined) {
@@ -111,6 +111,17 @@ function targets({ brokers }: ClusterState, named: string | undefined): BrokerSt
     const id = wholeNumber('--to-brokers', text.trim(), 0)
     return brokerOf({ brokers }, id)
   })
+}
+
+/** The cluster as it will be when what is on the move has arrived. */
+export async function lookAhead(
+  client: ClusterClient,
+): Promise<{ readonly state: ClusterState; readonly reassignments: readonly Reassignment[] }> {
+  // Before the state: of what ends in between the state knows nothing any more.
+  const reassignments = await client.reassignments()
+  const state = await client.state()
+  const partitions = withoutGoing(state.partitions, reassignments)
+  return { state: { ...state, partitions }, reassignments }
 }
 
 /** Throws `CliError` when there is none. */

@@ -73,7 +73,9 @@ export class SupervisedProcess {
     clearTimeout(this.#timer)
     const child = this.#child
     if (child === undefined) return
-    child.kill('SIGTERM')
+    // Windows has no signals: there this would be its end at once, where the end of its input says that it shall stop.
+    if (process.platform === 'win32') child.stdin?.end()
+    else child.kill('SIGTERM')
     const timer = setTimeout(() => {
       this.#options.say(`${this.#options.name} does not stop: killing it`)
       child.kill('SIGKILL')
@@ -92,6 +94,7 @@ export class SupervisedProcess {
     const args = ['-o', 'json', 'start', '--supervised', '--ready-json', ...this.#options.args()]
     const child = spawn(process.execPath, [...process.execArgv, program, ...args], {
       detached: true,
+      windowsHide: true,
       stdio: ['pipe', 'pipe', 'pipe'],
     })
     this.#child = child

@@ -25,15 +25,22 @@ import { id, integer, nullable, RpcFormatError, text, tuple } from './shapes.ts'
 const backlogBytesMax = 8 * 1024 * 1024
 const requestsMax = 64
 
+export interface ReigningController extends ControllerLink {
+  /** Of its metadata: grows with each restore. */
+  readonly generation: number
+}
+
 /** The reigning controller and what it tells brokers, or where else to ask. */
 export type Reign =
-  | { readonly reigns: true; readonly controller: ControllerLink; readonly feed: MetadataFeed }
+  | { readonly reigns: true; readonly controller: ReigningController; readonly feed: MetadataFeed }
   | { readonly reigns: false; readonly hint: () => string | null }
 
 export interface BrokerSessionOptions {
   readonly env: Env
   readonly logger: Logger
   readonly reign: () => Reign
+  /** The broker in this process, which needs no connection; undefined: there is none. */
+  readonly localBrokerId: number | undefined
   /** After the socket closed. */
   readonly closed: (session: BrokerSession) => void
   readonly failed: (error: unknown) => void
@@ -164,15 +171,18 @@ export class BrokerSession {
     }
     const [, , clusterId, nodeId, incarnation, epoch, offset] = subscription.decode(fields)
     const reign = this.#options.reign()
-    const refusal = whyNot(reign, { clusterId, epoch, offset })
+    const refusal =
+      whyNot(reign, { clusterId, epoch, offset }) ??
+      (nodeId === this.#options.localBrokerId ? refuseLocalBroker(nodeId) : undefined)
     if (refusal !== undefined || !reign.reigns) {
       this.#refuse(refusal ?? refuse(errors.notController), reign.reigns ? null : reign.hint())
       return
     }
     this.#subscriber = { nodeId, incarnation }
     this.#reign = reign
-    const { image } = reign.controller
-    this.#send([toBroker.accepted, image.clusterId, image.controllerEpoch, image.offset])
+    const { image, generation } = reign.controller
+    const stand = [image.clusterId, image.controllerEpoch, image.offset, generation]
+    this.#send([toBroker.accepted, ...stand])
     this.#cursor = new FeedCursor(reign.feed, { epoch, offset })
     this.pump()
   }
@@ -217,6 +227,12 @@ export class BrokerSession {
     if (this.#socket.backlogBytes > 4 * backlogBytesMax) this.close('it does not read its answers')
     else this.#socket.write(encodeFrame(fields))
   }
+}
+
+/** The controller would take it for its own broker, which nobody watches, and which serves as soon as it registers. */
+function refuseLocalBroker(nodeId: number): Refusal {
+  const text = `Node ${nodeId} is the broker inside of this controller: give each broker a node.id of its own`
+  return refuse(errors.duplicateBrokerRegistration, text)
 }
 
 /** Why a broker that is so far can't be told the rest. */

@@ -7,7 +7,7 @@
  *     1 subscribe  magic, version, cluster id or nil, node id, incarnation, epoch, offset (-1: nothing yet)
  *     2 request    id, operation, arguments
  *   controller → broker
- *     1 accepted   cluster id, epoch, offset of the controller
+ *     1 accepted   cluster id, epoch, offset of the controller, restore generation (older versions: none)
  *     2 refused    error, message, where the controller may be (host:port) or nil
  *     3 snapshot   offset, whether it is the last chunk (0, 1), records
  *     4 delta      offset, records

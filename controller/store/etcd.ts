@@ -33,6 +33,8 @@ export interface EtcdOptions {
 
 /** A member that does not answer costs no more than this; a new leader takes longer, and the caller repeats. */
 const transactionTimeoutMs = 400
+/** Each transaction in a row that was not answered in time gives the next one twice as long, up to this. */
+const slowTransactionTimeoutMs = 1600
 const readTimeoutMs = 1200
 const rangeTimeoutMs = 5000
 const authenticationTimeoutMs = 2000
@@ -52,7 +54,8 @@ interface Member {
 /**
  * The store for many machines: a cluster of etcd (3.4 or later).
  *
- * A transaction is sent once: whether one without an answer was applied, only its caller can find out.
+ * A transaction is sent once: whether one without an answer was applied, only its caller can find out. One that is
+ * answered late each time would be repeated for ever, so it is waited for longer after each silence.
  * Reads are linearizable, and repeated at other members. No leases and no watches.
  */
 export class EtcdStore implements MetadataStore {
@@ -61,6 +64,7 @@ export class EtcdStore implements MetadataStore {
   readonly #members: Member[]
   #current: number
   #token: string | undefined
+  #transactionTimeoutMs = transactionTimeoutMs
 
   constructor(options: EtcdOptions) {
     this.#options = options
@@ -109,10 +113,15 @@ export class EtcdStore implements MetadataStore {
       success: etcdOperations(operations),
     }
     try {
-      const { succeeded, header } = await this.#call('Txn', request, transactionTimeoutMs)
+      const { succeeded, header } = await this.#call('Txn', request, this.#transactionTimeoutMs)
+      this.#transactionTimeoutMs = transactionTimeoutMs
       return { ok: succeeded, revision: succeeded ? header.revision : '0' }
     } catch (error) {
       if (!(error instanceof EtcdCallError)) throw error
+      if (isSilence(error)) {
+        const doubled = 2 * this.#transactionTimeoutMs
+        this.#transactionTimeoutMs = Math.min(doubled, slowTransactionTimeoutMs)
+      }
       this.#turnToNext()
       if (!isLost(error)) throw this.#storeError(error)
       throw new AmbiguousError(`etcd did not answer: ${error.message}`, { cause: error })

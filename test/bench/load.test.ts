@@ -3,6 +3,7 @@ import { readBatchHeader } from '../../protocol/records/batch.ts'
 import { Answers, checkAnswer } from '../../bench/load/answers.ts'
 import { batchSet, singleRecordBatch } from '../../bench/load/batch-set.ts'
 import { Checksum } from '../../bench/load/checksum.ts'
+import { Metronome } from '../../bench/load/metronome.ts'
 
 t.test('load: answers are cut out of a stream however it is cut', async (t) => {
   const frames = [3, 70_000, 1, 12].map((size, index) => {
@@ -60,4 +61,22 @@ t.test('load: batches have the size that was asked for, compressed ones about', 
   }
   t.match(singleRecordBatch(1024), { records: 1 })
   t.equal(singleRecordBatch(1024).bytes.length, 1024)
+})
+
+t.test('load: a metronome ticks in order, none before its time', async (t) => {
+  const metronome = new Metronome()
+  const ticks: number[] = []
+  const early: number[] = []
+  const { startMs, over } = metronome.tick(2.5, 40, (tick) => {
+    ticks.push(tick)
+    // Clocks of threads differ by microseconds.
+    if (performance.now() < startMs + tick * 2.5 - 0.1) early.push(tick)
+  })
+  await over
+  await metronome.stop()
+  t.same(
+    ticks,
+    Array.from({ length: 40 }, (_, tick) => tick),
+  )
+  t.same(early, [])
 })

@@ -32,6 +32,17 @@ t.test('processes: killing takes the children along', async (t) => {
   t.ok(shell.hasExited())
 })
 
+t.test('processes: after an interruption nothing is started any more', async (t) => {
+  const interruption = new AbortController()
+  const processes = new ProcessRegistry(interruption.signal)
+  const shell = processes.spawn('sleep', ['1000'])
+  processes.killAllAtOnce()
+  interruption.abort(new Error('interrupted'))
+  t.equal(await shell.exited, 'SIGKILL')
+  t.throws(() => processes.spawn('sleep', ['1000']), { message: 'interrupted' })
+  await t.rejects(processes.run('sleep', ['1000']), { message: 'interrupted' })
+})
+
 t.test('processes: a command gives its output, or fails with the end of it', async (t) => {
   const processes = new ProcessRegistry()
   t.equal(await processes.run('echo', ['some', 'words']), 'some words\n')

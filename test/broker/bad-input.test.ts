@@ -14,6 +14,7 @@ import { computeCrc } from '../../protocol/records/batch.ts'
 import { BatchBuilder, type BatchBuilderOptions } from '../../protocol/records/builder.ts'
 import { recordsOf } from '../../protocol/records/record.ts'
 import type { ResponseOf } from '../../protocol/schema/api.ts'
+import { cpuTimeMs } from '../support/cpu-time.ts'
 import { WireClient } from '../support/wire-client.ts'
 
 const requestBytesMax = 8 * 1024 * 1024
@@ -216,9 +217,9 @@ await attack('a compacted topic: null keys are named, bombs do not go off', asyn
     const bytes = codec === 'snappy' ? 8_000_000 : 24_000_000
     const bomb = batch(['0'.repeat(bytes)], { codec, key: 'k' })
     t.ok(bomb.length < 1_000_000, `${codec}: ${bomb.length} bytes`)
-    const began = performance.now()
+    const began = cpuTimeMs()
     t.equal((await answerTo(bomb, 'compacted')).errorCode, 87, codec)
-    t.ok(performance.now() - began < 1000, `${codec}: in no time`)
+    t.ok(cpuTimeMs() - began < 1000, `${codec}: in no time`)
   }
   const good = await answerTo(batch(['v'], { key: 'k' }), 'compacted')
   t.same([good.errorCode, good.baseOffset], [0, 0])

@@ -166,6 +166,30 @@ t.test(
   },
 )
 
+for (const [title, of] of [
+  ['its own', incarnation],
+  ['an earlier', '2'.repeat(32)],
+] as const) {
+  t.test(
+    `lifecycle: ${title} lower epoch, of a store that was put back, is replaced`,
+    async (t) => {
+      const w = world()
+      await w.lifecycle.register()
+      know(w.image, 5, of)
+      w.answer = () => refuse(errors.staleBrokerEpoch)
+      w.register = () => {
+        w.answer = () => ({ ok: true, ...serving })
+        return { ok: true, epoch: 30 }
+      }
+      await w.env.advance(1500)
+      t.equal(w.lifecycle.epoch, 30)
+      t.equal(w.registrations, 2)
+      t.same(w.failures, [])
+      w.lifecycle.close()
+    },
+  )
+}
+
 t.test('lifecycle: leaving ends when the controller says so', async (t) => {
   const w = world()
   await w.lifecycle.register()

@@ -29,7 +29,9 @@ export interface RunOptions {
 }
 
 export function startCommand(args: readonly string[], options: RunOptions = {}): Running {
-  const { KAFKA_BROKERS: _brokers, BOOTSTRAP_SERVERS: _servers, ...inherited } = process.env
+  const { KAFKA_BROKERS: _brokers, BOOTSTRAP_SERVERS: _servers, ...rest } = process.env
+  // MILLRACE_SEEDS is for tests: a broker would take it for a property.
+  const { MILLRACE_SEEDS: _seeds, ...inherited } = rest
   const child = spawn(process.execPath, [main, ...args], {
     env: { ...inherited, ...options.environment },
   })

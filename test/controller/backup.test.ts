@@ -4,7 +4,9 @@ import { join } from 'node:path'
 import t from 'tap'
 import { createRealEnv } from '../../base/real/real-env.ts'
 import { backUp, backUpTo, restore } from '../../controller/backup.ts'
+import { clusterKeys as keys } from '../../controller/keys.ts'
 import { LmdbStore } from '../../controller/store/lmdb.ts'
+import type { MetadataStore } from '../../controller/store/metadata-store.ts'
 import { MemoryStore } from '../../controller/store/memory.ts'
 import { contents, forReal, newTopic, openController, register } from '../support/controllers.ts'
 import { manualEnv } from '../support/manual-env.ts'
@@ -85,6 +87,56 @@ t.test(
     t.equal(reasons.length, 1)
   },
 )
+
+t.test('restore: is refused when a controller writes meanwhile', async (t) => {
+  const { store, controller } = await aCluster()
+  const backup = await backUp(store)
+  let isFirst = true
+  const shared: MetadataStore = {
+    limits: store.limits,
+    get: (key) => store.get(key),
+    range: (from, to, limit) => store.range(from, to, limit),
+    transact: async (comparisons, operations) => {
+      if (isFirst) {
+        isFirst = false
+        await controller.createTopics([newTopic('meanwhile')], forReal)
+      }
+      return store.transact(comparisons, operations)
+    },
+    close: () => store.close(),
+  }
+  await t.rejects(restore(shared, backup), { message: /A controller runs on this/ })
+  t.match(await controller.createTopics([newTopic('later')], forReal), [{ ok: true }])
+  t.ok(controller.image.topicsByName.has('meanwhile'))
+})
+
+t.test('restore: a damaged store is replaced by a backup that is whole', async (t) => {
+  const { store, controller } = await aCluster()
+  const backup = await backUp(store)
+  await controller.createTopics([newTopic('later')], forReal)
+  await controller.close()
+  const { offset } = controller.image
+  for (const key of [keys.batch(offset), keys.snapshotHead, keys.leader])
+    await store.transact([], [{ kind: 'put', key, value: Buffer.from('x') }])
+  await t.rejects(restore(store), { name: 'MetadataFormatError' })
+  await restore(store, backup)
+  const again = await openController({ store, env: manualEnv(2) })
+  t.same([...again.image.topicsByName.keys()], ['a', 'b', 'c', 'd', 'e'])
+  t.ok(again.image.offset > offset, 'beyond what was damaged')
+  t.equal(again.generation, 1)
+})
+
+t.test('restore: what the store did not answer is repeated', async (t) => {
+  const { store } = await aCluster()
+  const backup = await backUp(store)
+  const target = new MemoryStore()
+  let transactions = 0
+  target.setFate(() => (++transactions % 2 === 1 ? 'answerLost' : 'applied'))
+  t.match(await restore(target, backup), { epoch: 1001, topicCount: 5 })
+  target.setFate(() => 'applied')
+  const again = await openController({ store: target, env: manualEnv(2) })
+  t.equal(again.image.topicsByName.size, 5)
+})
 
 t.test('restore: refuses other files, damage, other clusters and an empty store', async (t) => {
   const { store } = await aCluster()

@@ -136,6 +136,18 @@ t.test('sessions: time in which the controller stood still counts for nobody', a
   t.same(expired, [[1, 2, 3, 4]])
 })
 
+t.test('sessions: a stall while most seem dead puts the end of their wait off, too', async (t) => {
+  const { env, stall } = stallingEnv()
+  const { expired, touch } = start(t, [1, 2, 3], env)
+  await env.advance(9100)
+  stall(5000)
+  await env.advance(500)
+  t.same(expired, [], 'their heartbeats may be in the sockets')
+  touch(1, 2, 3)
+  await env.advance(5000)
+  t.same(expired, [])
+})
+
 t.test(
   'sessions: a new reign gives full sessions, and between reigns nobody expires',
   async (t) => {

@@ -27,11 +27,11 @@ class World {
   server!: ControllerServer
   readonly gone: [number, string][] = []
 
-  static async create(): Promise<World> {
+  static async create(localBrokerId?: number): Promise<World> {
     const world = new World()
     const { env, simulation } = world
     world.controller = await simulation.until(openController({ env }))
-    const options = { env, logger: silentLogger, host: 'controller', port: 9093 }
+    const options = { env, logger: silentLogger, host: 'controller', port: 9093, localBrokerId }
     world.server = await simulation.until(
       ControllerServer.listen({
         ...options,
@@ -123,7 +123,8 @@ t.test('server: a new broker gets a snapshot, then each batch', async (t) => {
   const peer = await world.connect()
   await peer.subscribe()
   t.same(peer.types, [toBroker.accepted, toBroker.snapshot])
-  t.same(peer.received[0]?.slice(1), [controller.image.clusterId, 1, controller.image.offset])
+  const { clusterId, offset } = controller.image
+  t.same(peer.received[0]?.slice(1), [clusterId, 1, offset, controller.generation])
   await world.simulation.until(controller.createTopics([newTopic('orders')], forReal))
   await world.run(20)
   t.same(peer.received[2]?.slice(0, 2), [toBroker.delta, controller.image.offset])
@@ -156,6 +157,17 @@ t.test('server: whoever is of another cluster, reign or history is sent away', a
     t.equal(peer.received.length, 1)
     t.ok(peer.closed)
   }
+})
+
+t.test('server: a broker with the number of the one in its process is sent away', async (t) => {
+  const world = await World.create(7)
+  world.serve()
+  const peer = await world.connect()
+  await peer.subscribe()
+  const { code } = errors.duplicateBrokerRegistration
+  t.match(peer.received, [[toBroker.refused, code, /Node 7 is .* node\.id of its own/, null]])
+  t.ok(peer.closed)
+  t.same(world.gone, [], 'the one in the process goes on')
 })
 
 t.test('server: while another controller reigns it tells where', async (t) => {

@@ -141,6 +141,21 @@ t.test('metadata log: snapshots keep the one before, and the log behind it', asy
   t.equal(reloaded.image.offset, 16)
 })
 
+t.test('metadata log: who is far behind takes the snapshot, and what came since', async (t) => {
+  const { log, store, image } = await openLog(undefined, { snapshotBatches: 5 })
+  const behind = new ClusterImage('test')
+  let reloads = 0
+  const follow = () =>
+    loadLog({ store, keys }, behind, { applied: () => undefined, reloaded: () => reloads++ })
+  for (let round = 0; round < 4; round++) await log.append([feature('same', round)])
+  await follow()
+  t.same([behind.offset, reloads], [3, 0])
+  for (let round = 4; round < 17; round++) await log.append([feature('same', round)])
+  await follow()
+  t.same([behind.offset, reloads], [16, 1])
+  t.same([...behind.features], [...image.features])
+})
+
 t.test('metadata log: a lost answer of a snapshot is repeated', async (t) => {
   const { log, store, env } = await openLog(undefined, { snapshotBatches: 3 })
   let transactions = 0

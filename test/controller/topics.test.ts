@@ -188,6 +188,14 @@ t.test('delete: an unknown id is refused, the others go', async (t) => {
   ])
 })
 
+t.test('delete: an id twice in one request is removed once', async (t) => {
+  const controller = await withBroker()
+  const [created] = await controller.createTopics([newTopic('gone')], forReal)
+  if (created?.ok !== true) throw new Error('refused')
+  t.match(await controller.deleteTopics([created.id, created.id]), [{ ok: true }, { ok: true }])
+  t.equal(controller.image.topicsByName.size, 0)
+})
+
 const growths: [
   title: string,
   count: number,

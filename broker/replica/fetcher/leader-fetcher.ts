@@ -189,7 +189,9 @@ export class LeaderFetcher {
     try {
       const version = connection.versionOf(Fetch, fetchVersionMin)
       this.#fetching = true
-      const response = await connection.send(Fetch, version, this.#request())
+      const request = this.#request()
+      const waitMs = request.maxWaitMs
+      const response = await connection.send(Fetch, version, request, { waitMs })
       this.#fetching = false
       this.#answered = true
       const refusal = errorByCode(response.errorCode)

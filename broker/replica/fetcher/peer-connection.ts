@@ -103,15 +103,17 @@ export class PeerConnection {
     )
   }
 
-  /** Rejects with `NetworkError` or `PeerError`; then the connection is closed. */
+  /** `waitMs`: the peer may take so long before it answers. Rejects with `NetworkError` or `PeerError`; then the connection is closed. */
   send<A extends AnyApi>(
     api: A,
     version: number,
     request: RequestInputOf<A>,
+    { waitMs = 0 }: { readonly waitMs?: number } = {},
   ): Promise<ResponseOf<A>> {
     assert(this.#pending === undefined, 'a peer is asked one thing at a time')
     if (this.#closedBy !== undefined) return Promise.reject(this.#closedBy)
-    const { env, clientId, timeoutMs } = this.#options
+    const { env, clientId } = this.#options
+    const timeoutMs = this.#options.timeoutMs + waitMs
     const correlationId = this.#correlationId
     this.#correlationId = (correlationId + 1) & 0x7fff_ffff
     const frame = encodeRequest(api, version, correlationId, clientId, request).finish()

@@ -9,6 +9,7 @@ import type { BrokerServices, RequestContext } from '../../../broker/handlers/ha
 import { errors } from '../../../protocol/errors.ts'
 import type { Fetch } from '../../../protocol/messages/fetch.ts'
 import type { RequestOf, ResponseInputOf } from '../../../protocol/schema/api.ts'
+import { cpuTimeMs } from '../../support/cpu-time.ts'
 
 type Request = RequestOf<typeof Fetch>
 
@@ -182,7 +183,7 @@ t.test('fetch: names that no topic can have cost nothing', async (t) => {
   const named = [{ topic, topicId: '', partitions }]
   const forgotten = [{ topic, topicId: '', partitions: [0] }]
   const context = contextOf(broker, { closed: false, onClosed: () => () => undefined })
-  const began = performance.now()
+  const began = cpuTimeMs()
   const refusals = [
     await handler.handle(request({ topics: named }), context),
     await handler.handle(request({ forgottenTopicsData: forgotten }), context),
@@ -191,5 +192,5 @@ t.test('fetch: names that no topic can have cost nothing', async (t) => {
     refusals.map((each) => each?.errorCode),
     [errors.invalidRequest.code, errors.invalidRequest.code],
   )
-  t.ok(performance.now() - began < 100)
+  t.ok(cpuTimeMs() - began < 100)
 })

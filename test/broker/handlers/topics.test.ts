@@ -4,8 +4,10 @@ import { handler as createPartitions } from '../../../broker/handlers/create-par
 import { handler as createTopics } from '../../../broker/handlers/create-topics.ts'
 import { handler as deleteTopics } from '../../../broker/handlers/delete-topics.ts'
 import { handler as describe } from '../../../broker/handlers/describe-topic-partitions.ts'
+import { handler as electLeaders } from '../../../broker/handlers/elect-leaders.ts'
 import { errors } from '../../../protocol/errors.ts'
 import { forReal, newTopic } from '../../support/controllers.ts'
+import { cpuTimeMs } from '../../support/cpu-time.ts'
 import { HandlerCalls } from '../../support/handler-calls.ts'
 
 const zeroId = '0'.repeat(32)
@@ -234,4 +236,34 @@ t.test('describe topics: a cursor that is none', async (t) => {
     const response = await broker.call(describe, 0, { topics: [{ name: 'a' }], cursor })
     t.match(response.topics, [{ errorCode: errors.invalidRequest.code, partitions: { length: 0 } }])
   }
+})
+
+t.test('long names: thousands that no topic can have are refused in no time', async (t) => {
+  const broker = await HandlerCalls.open()
+  const names = Array.from({ length: 2000 }, (_, index) => `${'x'.repeat(32_000)}${1000 + index}`)
+  const began = cpuTimeMs()
+  const created = await broker.call(createTopics, 7, { topics: names.map((name) => wanted(name)) })
+  const grown = await broker.call(createPartitions, 3, {
+    topics: names.map((name) => ({ name, count: 2, assignments: null })),
+    timeoutMs: 1000,
+    validateOnly: false,
+  })
+  const deleted = await broker.call(deleteTopics, 5, { topicNames: names, timeoutMs: 1000 })
+  const described = await broker.call(describe, 0, { topics: names.map((name) => ({ name })) })
+  const elected = await broker.call(electLeaders, 2, {
+    electionType: 0,
+    topicPartitions: names.map((topic) => ({ topic, partitions: [0] })),
+    timeoutMs: 1000,
+  })
+  const ms = cpuTimeMs() - began
+  for (const rows of [
+    created.topics,
+    grown.results,
+    deleted.responses,
+    described.topics,
+    elected.replicaElectionResults,
+  ])
+    t.equal(rows.length, names.length)
+  t.comment(`${Math.round(ms)} ms`)
+  t.ok(ms < 10_000, `${Math.round(ms)} ms`)
 })

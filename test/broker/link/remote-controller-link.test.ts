@@ -1,7 +1,9 @@
-import t from 'tap'
+import t, { type Test } from 'tap'
 import { silentLogger } from '../../../base/logger.ts'
 import { createSimulatedEnv, Simulation } from '../../../base/simulated/simulated-env.ts'
+import { Broker } from '../../../broker/broker.ts'
 import { RemoteControllerLink } from '../../../broker/link/remote-controller-link.ts'
+import { backUp, restore } from '../../../controller/backup.ts'
 import { ControllerServer } from '../../../controller/controller-server.ts'
 import type { Controller } from '../../../controller/controller.ts'
 import { MemoryStore } from '../../../controller/store/memory.ts'
@@ -145,11 +147,9 @@ t.test('link: gives up with a text when no controller serves it in time', async 
   })
 })
 
-t.test('link: a controller that lost its store is left for the one that took over', async (t) => {
-  const simulation = new Simulation(6)
-  const store = new MemoryStore()
+/** The same store, over a network that can fail. */
+function cuttable(store: MemoryStore): { readonly reached: MemoryStore; readonly cut: () => void } {
   let isCut = false
-  /** The same store, over a network that can fail. */
   const reached = new Proxy(store, {
     get: (_, name) => {
       const value: unknown = Reflect.get(store, name, store)
@@ -160,21 +160,41 @@ t.test('link: a controller that lost its store is left for the one that took ove
           : (value as (...all: unknown[]) => unknown).apply(store, given)
     },
   })
-  const start = async (host: string, nodeId: number, own: MemoryStore): Promise<Controller> => {
-    const env = simulation.createEnv(host)
-    const server = await simulation.until(
-      ControllerServer.listen({
-        env,
-        logger: silentLogger,
-        host,
-        port: 9093,
-        failed: (error) => t.fail(String(error)),
-      }),
-    )
-    const controller = await simulation.until(
+  return { reached, cut: () => void (isCut = true) }
+}
+
+/** Controllers on machines of their own, each at port 9093, and a broker's link to them. */
+class Candidates {
+  readonly simulation: Simulation
+  readonly #test: Test
+
+  constructor(test: Test, seed: number) {
+    this.#test = test
+    this.simulation = new Simulation(seed)
+  }
+
+  run(ms: number): Promise<void> {
+    return this.simulation.run(this.simulation.scheduler.nowMs + ms)
+  }
+
+  listen(host: string, env = this.simulation.createEnv(host)): Promise<ControllerServer> {
+    const listening = ControllerServer.listen({
+      env,
+      logger: silentLogger,
+      host,
+      port: 9093,
+      failed: (error) => this.#test.fail(String(error)),
+    })
+    return this.simulation.until(listening)
+  }
+
+  async start(host: string, nodeId: number, store: MemoryStore): Promise<Controller> {
+    const env = this.simulation.createEnv(host)
+    const server = await this.listen(host, env)
+    const controller = await this.simulation.until(
       openController({
         env,
-        store: own,
+        store,
         nodeId,
         candidacy: { silenceMs: 4000, pollMs: 200 },
         endpoints: [`${host}:9093`],
@@ -190,42 +210,52 @@ t.test('link: a controller that lost its store is left for the one that took ove
     follow()
     return controller
   }
-  const first = await start('one', 101, reached)
-  await simulation.run(simulation.scheduler.nowMs + 1000)
-  const second = await start('two', 102, store)
-  t.same([first.state, second.state], ['reigning', 'standby'])
-  const link = await simulation.until(
-    RemoteControllerLink.open(
+
+  link(hosts: readonly string[]): Promise<RemoteControllerLink> {
+    const opening = RemoteControllerLink.open(
       {
-        env: simulation.createEnv('broker'),
+        env: this.simulation.createEnv('broker'),
         logger: silentLogger,
-        controllers: ['one', 'two'].map((host) => ({ host, port: 9093 })),
+        controllers: hosts.map((host) => ({ host, port: 9093 })),
         nodeId: 1,
         incarnation: '1'.repeat(32),
         clusterId: null,
-        failed: (error) => t.fail(error.message),
+        failed: (error) => this.#test.fail(error.message),
       },
       5000,
-    ),
-  )
-  const registered = await simulation.until(
-    link.registerBroker({
-      brokerId: 1,
-      incarnation: '1'.repeat(32),
-      listeners: [plaintext()],
-      rack: null,
-      host: 'machine',
-    }),
-  )
+    )
+    return this.simulation.until(opening)
+  }
+}
+
+const registration = {
+  brokerId: 1,
+  incarnation: '1'.repeat(32),
+  listeners: [plaintext()],
+  rack: null,
+  host: 'machine',
+}
+
+t.test('link: a controller that lost its store is left for the one that took over', async (t) => {
+  const candidates = new Candidates(t, 6)
+  const { simulation } = candidates
+  const store = new MemoryStore()
+  const { reached, cut } = cuttable(store)
+  const first = await candidates.start('one', 101, reached)
+  await candidates.run(1000)
+  const second = await candidates.start('two', 102, store)
+  t.same([first.state, second.state], ['reigning', 'standby'])
+  const link = await candidates.link(['one', 'two'])
+  const registered = await simulation.until(link.registerBroker(registration))
   const brokerEpoch = registered.ok ? registered.epoch : -1
   const heartbeat = { brokerId: 1, brokerEpoch, wantFence: false, wantShutdown: false }
-  isCut = true
+  cut()
   let suspendedCount = 0
   for (let second = 0; second < 20; second++) {
     const { offset: appliedOffset } = link.image
     const answer = await simulation.until(link.heartbeat({ ...heartbeat, appliedOffset }))
     if (answer.ok && answer.suspended) suspendedCount++
-    await simulation.run(simulation.scheduler.nowMs + 1000)
+    await candidates.run(1000)
   }
   t.same([first.state, second.state], ['suspended', 'reigning'])
   t.ok(suspendedCount > 0 && suspendedCount < 9, `${suspendedCount}`)
@@ -233,4 +263,74 @@ t.test('link: a controller that lost its store is left for the one that took ove
   t.match(await simulation.until(link.allocateProducerIds(1)), { ok: true })
   await link.close()
   await second.close()
+})
+
+t.test('link: a broker that starts leaves a controller that lost its store, too', async (t) => {
+  const candidates = new Candidates(t, 10)
+  const { simulation } = candidates
+  const store = new MemoryStore()
+  const { reached, cut } = cuttable(store)
+  const first = await candidates.start('one', 101, reached)
+  await candidates.run(1000)
+  const second = await candidates.start('two', 102, store)
+  // It stands by, and has not heard of the new one yet.
+  const late = await candidates.listen('late')
+  late.standBy(() => 'one:9093')
+  const link = await candidates.link(['one', 'late', 'two'])
+  cut()
+  let isRegistered = false
+  for (let second = 0; second < 20 && !isRegistered; second++) {
+    isRegistered = (await simulation.until(link.registerBroker(registration))).ok
+    await candidates.run(1000)
+  }
+  t.same([first.state, second.state], ['suspended', 'reigning'])
+  t.ok(isRegistered)
+  t.same([...second.image.brokers.keys()], [1])
+  await link.close()
+  await second.close()
+})
+
+t.test('link: of metadata that were restored a broker that ran on takes nothing', async (t) => {
+  const failures: unknown[] = []
+  const cluster = await SimulatedCluster.create(8, { failed: (error) => failures.push(error) })
+  await cluster.createTopic('old')
+  const backup = await cluster.until(backUp(cluster.store()))
+  await cluster.createTopic('new')
+  await cluster.stopController()
+  await cluster.until(restore(cluster.store(), backup))
+  await cluster.startController()
+  await cluster.sleep(3000)
+  t.same([...cluster.controller.image.topicsByName.keys()], ['old'])
+  t.match(failures[0], { code: 'METADATA_RESTORED', message: /restart the broker/ })
+  for (const nodeId of [1, 2, 3]) {
+    t.ok(cluster.image(nodeId).topicsByName.has('new'))
+    t.ok(cluster.partition(nodeId, 'new'), 'its records are kept')
+  }
+  await cluster.stopAll()
+})
+
+t.test('link: a broker with the number of the one inside of the controller ends', async (t) => {
+  const simulation = new Simulation(9)
+  const start = (host: string, properties: Record<string, string>): Promise<Broker> =>
+    simulation.until(
+      Broker.start({
+        env: simulation.createEnv(host),
+        store: new MemoryStore(),
+        logger: silentLogger,
+        properties: {
+          'node.id': '1',
+          'log.dirs': '/data',
+          listeners: `PLAINTEXT://${host}:9092`,
+          ...properties,
+        },
+      }),
+    )
+  const first = await start('one', { 'controller.listener': 'one:9093' })
+  const twin = start('two', {
+    'process.roles': 'broker',
+    'controller.quorum.bootstrap.servers': 'one:9093',
+  })
+  await t.rejects(twin, { code: 'FENCED', message: /Node 1 is .*node\.id of its own/ })
+  t.match(first.parts.link.image.brokers.get(1), { host: 'one', fenced: false })
+  await simulation.until(first.stop())
 })

@@ -168,6 +168,20 @@ export const cases: readonly AppendCase[] = [
     error: 'INVALID_TIMESTAMP',
   },
   {
+    name: 'a timestamp beyond 2^53 where the broker sets it, and compresses anew',
+    config: { messageTimestampType: 'LogAppendTime', compressionType: 'gzip' },
+    bytes: changed((bytes) => bytes.writeBigInt64BE(2n ** 60n, 27)),
+    error: 'INVALID_TIMESTAMP',
+  },
+  {
+    name: 'a record whose timestamp is beyond 2^53 where any may come',
+    config: { messageTimestampAfterMaxMs: Number.MAX_SAFE_INTEGER },
+    bytes: changed((bytes) => bytes.writeBigInt64BE(BigInt(Number.MAX_SAFE_INTEGER), 27), {
+      timestamps: [1000, 5000],
+    }),
+    error: 'INVALID_TIMESTAMP',
+  },
+  {
     name: 'a timestamp too old',
     config: { messageTimestampBeforeMaxMs: 1000 },
     bytes: batch(['a', 'b', 'c'], { timestamps: [epochMs, 5, epochMs] }),

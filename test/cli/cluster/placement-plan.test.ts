@@ -1,6 +1,6 @@
 import t from 'tap'
 import { Prng } from '../../../base/simulated/prng.ts'
-import { planDrain, planPlacement } from '../../../cli/cluster/placement-plan.ts'
+import { planDrain, planPlacement, withoutGoing } from '../../../cli/cluster/placement-plan.ts'
 import type { Move, PartitionState } from '../../../cli/cluster/cluster-client.ts'
 import { parsePlan, planText } from '../../../cli/cluster/plan-file.ts'
 
@@ -97,6 +97,26 @@ t.test('plan: replicas stay on different racks, and may become fewer or more', a
   const more = applied(partitions, planPlacement({ ...options, replicas: 3 }))
   t.same([...new Set(more.map(({ length }) => length))], [3])
   t.throws(() => planPlacement({ ...options, replicas: 5 }), { code: 'TOO_FEW_BROKERS' })
+})
+
+t.test('plan: of a partition on the move the replicas that go do not count', async (t) => {
+  const moving = { topic: 'a', index: 0, replicas: [2, 3, 4, 1], adding: [4], removing: [1] }
+  const seen = [partition(0, [2, 3, 4, 1]), partition(1, [1, 2, 3])]
+  const partitions = withoutGoing(seen, [moving])
+  t.same(applied(partitions, []), [
+    [2, 3, 4],
+    [1, 2, 3],
+  ])
+  const moves = planPlacement({
+    partitions,
+    isMovable: ({ replicas }) => replicas.includes(1),
+    brokers: brokers(4).filter(({ id }) => id !== 1),
+    isEven: false,
+  })
+  t.same(
+    moves.map(({ index, replicas }) => [index, replicas?.toSorted()]),
+    [[1, [2, 3, 4]]],
+  )
 })
 
 t.test('drain: others lead in turns, the replicas stay', async (t) => {

@@ -97,12 +97,37 @@ t.test(
     proxy.mode = 'swallow'
     const startedMs = performance.now()
     await t.rejects(store.transact([], [put('/a', 'two')]), { code: 'AMBIGUOUS' })
-    t.ok(performance.now() - startedMs < 1000)
+    // Half a second, on a machine that has something else to do.
+    t.ok(performance.now() - startedMs < 3000)
     proxy.mode = 'pass'
     proxy.cut()
     t.equal(String(Buffer.from((await store.get('/a'))!.value)), 'two', 'it was applied')
     proxy.cut()
     t.equal(String(Buffer.from((await store.get('/a'))!.value)), 'two', 'reads dial again')
+  },
+)
+
+t.test(
+  'etcd: one that answers late is waited for longer after each silence',
+  { skip },
+  async (t) => {
+    const { endpoints } = await cluster(t)
+    const proxy = await cutProxy(endpoints[0]!)
+    t.teardown(() => proxy.close())
+    const store = open(t, { endpoints: [proxy.endpoint] })
+    await store.transact([], [put('/a')])
+    proxy.delayMs = 600
+    let lostCount = 0
+    let answered = false
+    while (!answered && lostCount < 5) {
+      answered = await store.transact([], [put('/a')]).then(
+        () => true,
+        () => false,
+      )
+      if (!answered) lostCount++
+    }
+    t.ok(answered)
+    t.ok(lostCount > 0, 'a member that is dead costs no more than before')
   },
 )
 

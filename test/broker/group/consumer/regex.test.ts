@@ -4,6 +4,7 @@ import { compileTopicPattern, estimatedSize } from '../../../../broker/group/con
 import { findTopics } from '../../../../broker/group/consumer/topic-search.ts'
 import { ClusterImage } from '../../../../broker/metadata/image.ts'
 import { manualEnv } from '../../../support/manual-env.ts'
+import { cpuTimeMs } from '../../../support/cpu-time.ts'
 
 t.test('regex: the whole name must match', async (t) => {
   const pattern = await compileTopicPattern('orders|a.b')
@@ -29,17 +30,17 @@ t.test('regex: what RE2 does not know, and what costs too much, is no pattern', 
     'a'.repeat(1001),
   ]
   for (const regex of refused) {
-    const started = performance.now()
+    const started = cpuTimeMs()
     t.equal(await compileTopicPattern(regex), undefined, regex.slice(0, 20))
-    t.ok(performance.now() - started < 100, 'soon')
+    t.ok(cpuTimeMs() - started < 100, 'soon')
   }
 })
 
 t.test('regex: names that make other engines hang are nothing special', async (t) => {
   const pattern = await compileTopicPattern('(x+x+)+y')
-  const started = performance.now()
+  const started = cpuTimeMs()
   t.equal(pattern?.matches('x'.repeat(249)), false)
-  t.ok(performance.now() - started < 100)
+  t.ok(cpuTimeMs() - started < 100)
 })
 
 t.test('regex: the estimate is no less than a pattern written out', async (t) => {

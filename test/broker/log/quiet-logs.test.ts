@@ -1,10 +1,19 @@
-// Logs that nothing was ever appended to: a start must neither look into their folders without need nor believe too much.
+// What a clean stop notes of logs: a start must neither look into their folders without need nor believe too much.
 import t from 'tap'
 import type { LogDirectories } from '../../../broker/log/log-directories.ts'
 import { errors } from '../../../protocol/errors.ts'
-import { append, dataPath, machine, open, readAll, topicId, type Machine } from './log-support.ts'
+import {
+  append,
+  dataPath,
+  machine,
+  numbered,
+  open,
+  readAll,
+  topicId,
+  type Machine,
+} from './log-support.ts'
 
-const notePath = `${dataPath}/.millrace_empty_logs`
+const notePath = `${dataPath}/.millrace_quiet_logs`
 const firstSegment = '00000000000000000000.log'
 
 async function stop(where: Machine, logs: LogDirectories): Promise<void> {
@@ -124,6 +133,113 @@ t.test(
   },
 )
 
+const summaryPath = `${dataPath}/topic-0/00000000000000000000.summary`
+
+t.test('quiet logs: a start after a clean stop does not look into their folders', async (t) => {
+  const where = machine()
+  await stopped(where)
+  const { disk } = where.env
+  disk.fail({ operation: 'list', code: 'EIO', path: 'topic-0' })
+  disk.fail({ operation: 'open', code: 'EIO', path: 'topic-0' })
+  const logs = await open(where)
+  const log = logs.get('topic', 0)!
+  t.same([log.topicId, log.logStartOffset, log.nextOffset], [topicId, 0, 2])
+  t.ok(log.sizeBytes > 0)
+  disk.faults.clear()
+  t.same(values(logs, 0), ['a', 'b'])
+  t.equal(log.leaderEpochs.latest?.epoch, 5)
+  t.ok(append(log, ['c']).ok)
+  await stop(where, logs)
+  t.same(values(await open(where), 0), ['a', 'b', 'c'])
+})
+
+t.test('quiet logs: segments, producers, epochs and the log start are as before', async (t) => {
+  const where = machine()
+  const config = { segmentBytes: 300 }
+  const logs = await open(where, { config })
+  logs.brokerEpoch = 7
+  const log = logs.create('topic', topicId, 0)
+  const producer = { producerId: 9, producerEpoch: 0 }
+  for (const [index, value] of numbered(12).entries())
+    t.ok(append(log, [value], { ...producer, baseSequence: index }).ok)
+  log.deleteRecords(5)
+  const before = log.segments.all.map(({ baseOffset, sizeBytes }) => [baseOffset, sizeBytes])
+  t.ok(before.length > 2)
+  await stop(where, logs)
+  where.env.disk.fail({ operation: 'list', code: 'EIO', path: 'topic-0' })
+  const again = await open(where, { config })
+  where.env.disk.faults.clear()
+  const found = again.get('topic', 0)!
+  t.same(
+    found.segments.all.map(({ baseOffset, sizeBytes }) => [baseOffset, sizeBytes]),
+    before,
+  )
+  t.same([found.logStartOffset, found.nextOffset], [5, 12])
+  t.same(values(again, 0), numbered(12).slice(5))
+  t.match(append(found, ['value 11'], { ...producer, baseSequence: 11 }), { ok: true })
+  t.equal(found.nextOffset, 12, 'it was there already')
+  t.ok(append(found, ['next'], { ...producer, baseSequence: 12 }).ok)
+})
+
+t.test('quiet logs: a folder that has changed is looked into', async (t) => {
+  const where = machine()
+  await stopped(where)
+  await pass(where)
+  where.env.disk.remove(summaryPath)
+  where.env.disk.fail({ operation: 'list', code: 'EACCES', path: 'topic-0' })
+  t.equal((await open(where)).get('topic', 0), undefined)
+})
+
+t.test('quiet logs: a segment that is longer now is recovered', async (t) => {
+  const where = machine()
+  await stopped(where)
+  const path = `${dataPath}/topic-0/${firstSegment}`
+  const bytes = where.env.disk.readFile(path)!
+  const file = where.env.disk.open(path, 'write')
+  file.write([Buffer.alloc(100)], bytes.length)
+  file.close()
+  const logs = await open(where)
+  t.same(values(logs, 0), ['a', 'b'])
+  t.equal(where.env.disk.stat(path)?.bytes, bytes.length)
+})
+
+t.test('quiet logs: one that is shorter now stays offline', async (t) => {
+  const where = machine()
+  await stopped(where)
+  const file = where.env.disk.open(`${dataPath}/topic-0/${firstSegment}`, 'write')
+  file.truncate(10)
+  file.close()
+  const logs = await open(where)
+  t.equal(logs.get('topic', 0), undefined)
+  t.ok(logs.get('topic', 1))
+})
+
+t.test('quiet logs: indexes that were damaged since are built anew', async (t) => {
+  const where = machine()
+  await stopped(where)
+  where.env.disk.flipBit(summaryPath, 40)
+  const logs = await open(where)
+  t.equal(logs.get('topic', 0)?.maxTimestamp(10)?.offset, 1)
+  t.same(values(logs, 0), ['a', 'b'])
+})
+
+t.test('quiet logs: a folder with files that go away is not noted', async (t) => {
+  const where = machine()
+  const logs = await open(where)
+  logs.brokerEpoch = 7
+  const log = logs.create('topic', topicId, 0)
+  append(log, ['a', 'b'])
+  log.roll()
+  append(log, ['c'])
+  await where.simulation.until(log.checkpoint())
+  log.deleteRecords(2)
+  await where.simulation.until(logs.checkpoint())
+  t.ok(where.env.disk.list(log.path).some((name) => name.endsWith('.deleted')))
+  await stop(where, logs)
+  where.env.disk.fail({ operation: 'list', code: 'EACCES', path: 'topic-0' })
+  t.equal((await open(where)).get('topic', 0), undefined, 'its folder is looked into')
+})
+
 t.test('empty logs: one that begins later keeps its start', async (t) => {
   const where = machine()
   const logs = await open(where)
@@ -133,6 +249,7 @@ t.test('empty logs: one that begins later keeps its start', async (t) => {
   await where.simulation.until(log.checkpoint())
   log.deleteRecords(2)
   await stop(where, logs)
+  await pass(where)
   const folder = `${dataPath}/topic-0`
   for (const name of where.env.disk.list(folder))
     if (name !== 'partition.metadata') where.env.disk.remove(`${folder}/${name}`)
@@ -175,7 +292,7 @@ t.test('empty logs: a disk that refuses the note makes no unclean stop', async (
   const logs = await open(where)
   logs.brokerEpoch = 7
   logs.create('topic', topicId, 0)
-  where.env.disk.fail({ operation: 'open', code: 'ENOSPC', path: '.millrace_empty_logs' })
+  where.env.disk.fail({ operation: 'open', code: 'ENOSPC', path: '.millrace_quiet_logs' })
   await stop(where, logs)
   t.equal(where.env.disk.stat(notePath), undefined)
   const again = await open(where)
@@ -186,7 +303,7 @@ t.test('empty logs: a disk that refuses the note makes no unclean stop', async (
 t.test('empty logs: a note that can not be read is as good as none', async (t) => {
   const where = machine()
   await stopped(where)
-  where.env.disk.fail({ operation: 'read', code: 'EIO', path: '.millrace_empty_logs' })
+  where.env.disk.fail({ operation: 'read', code: 'EIO', path: '.millrace_quiet_logs' })
   const logs = await open(where)
   t.equal(logs.describe()[0]?.error, undefined)
   t.same([...logs.all()].length, 3)
