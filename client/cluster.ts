@@ -4,7 +4,8 @@ import type { ResponseOf } from '../protocol/schema/api.ts'
 import { parseAddress, placeOf, type Address } from './address.ts'
 import { Connection } from './connection.ts'
 import { KafkaError, clientError, refusal, throwIfRefused } from './errors.ts'
-import { Backoff, retry } from './retry.ts'
+import { Backoff } from './backoff.ts'
+import { retry } from './retry.ts'
 import { Silence } from './silence.ts'
 import { topicOf, type PartitionMetadata, type TopicMetadata } from './topic-metadata.ts'
 
@@ -97,7 +98,6 @@ interface KnownTopic {
 /** Topics that go into one request: those asked for while the one before was on its way. */
 interface Round {
   readonly names: Set<string>
-  allowAutoTopicCreation: boolean
   readonly done: Promise<ReadonlyMap<string, KafkaError>>
 }
 
@@ -113,8 +113,8 @@ export class Cluster {
   #closed = false
   #lastError: KafkaError | undefined
   #ownerCount = 0
-  /** The next request for topics, which waits for the one on its way. */
-  #round: Round | undefined
+  /** The next requests for topics, which wait for the one on its way: those that may create them go apart. */
+  readonly #rounds = new Map<boolean, Round>()
   #roundBefore: Promise<unknown> = Promise.resolve()
   /** Whoever was ever known to be there. */
   readonly #idsByPlace = new Map<string, number>()
@@ -124,7 +124,7 @@ export class Cluster {
     this.#options = options
     this.#bootstrap = options.brokers.map(parseAddress)
     this.#silence = new Silence({
-      ask: (topics, except) => this.#ask(topics, false, except),
+      ask: (topics, except) => this.ask(topics, false, except),
       idOf: (place) => this.#idsByPlace.get(place),
       topicsLedBy: (broker) => this.#topicsLedBy(broker),
       connections: () => this.#connections(),
@@ -151,10 +151,7 @@ export class Cluster {
     topics: readonly string[] | null,
     options?: { readonly allowAutoTopicCreation?: boolean },
   ): Promise<ClusterMetadata> {
-    const { errors, ...metadata } = await this.#ask(
-      topics,
-      options?.allowAutoTopicCreation ?? false,
-    )
+    const { errors, ...metadata } = await this.ask(topics, options?.allowAutoTopicCreation)
     for (const error of errors.values()) if (error.info?.code !== unknownTopicCode) throw error
     return metadata
   }
@@ -187,10 +184,9 @@ export class Cluster {
     name: string,
     options?: { readonly allowAutoTopicCreation?: boolean },
   ): Promise<TopicMetadata> {
-    this.#round ??= this.#openRound()
-    const round = this.#round
+    const creates = options?.allowAutoTopicCreation === true
+    const round = this.#rounds.get(creates) ?? this.#openRound(creates)
     round.names.add(name)
-    if (options?.allowAutoTopicCreation === true) round.allowAutoTopicCreation = true
     const errors = await round.done
     const error = errors.get(name)
     if (error !== undefined) throw error
@@ -199,23 +195,25 @@ export class Cluster {
     return found.metadata
   }
 
-  #openRound(): Round {
+  #openRound(creates: boolean): Round {
     const send = async (): Promise<ReadonlyMap<string, KafkaError>> => {
       await before
-      this.#round = undefined
-      const { errors } = await this.#ask([...round.names], round.allowAutoTopicCreation)
+      this.#rounds.delete(creates)
+      const { errors } = await this.ask([...round.names], creates)
       return errors
     }
     const before = this.#roundBefore
     const done = send()
-    const round: Round = { names: new Set(), allowAutoTopicCreation: false, done }
+    const round: Round = { names: new Set(), done }
+    this.#rounds.set(creates, round)
     this.#roundBefore = done.catch(() => undefined)
     return round
   }
 
-  async #ask(
+  /** As `metadata`; what the broker says against one topic is in `errors`, and does not concern the others. */
+  async ask(
     topics: readonly string[] | null,
-    allowAutoTopicCreation: boolean,
+    allowAutoTopicCreation = false,
     except?: string,
   ): Promise<ClusterMetadata & { readonly errors: ReadonlyMap<string, KafkaError> }> {
     const connection = await this.any(except)
@@ -225,8 +223,16 @@ export class Cluster {
     })
     // These brokers know nothing of the cluster any more: the addresses we were given may (KIP-1102).
     if (response.errorCode === rebootstrapRequiredCode) {
+      const error = refusal('Metadata', response.errorCode, null, { retriable: true })
       this.#brokers = new Map()
-      throw refusal('Metadata', response.errorCode, null, { retriable: true })
+      for (const [key, { connection: known }] of this.#links) {
+        if (known === undefined) continue
+        this.#links.delete(key)
+        known.retire()
+      }
+      // It may be the first of those addresses.
+      this.#failed(connection.address, error)
+      throw error
     }
     throwIfRefused('Metadata', response.errorCode)
     return this.#learn(response)
@@ -326,7 +332,7 @@ export class Cluster {
     const [first] = failures
     if (first !== undefined && failures.every((error) => !error.retriable)) throw first
     // A cluster that was never there is a wrong address; one that was there may come back.
-    const retriable = this.#options.retryBootstrap === true || this.#brokers.size > 0
+    const retriable = this.#options.retryBootstrap === true || this.#idsByPlace.size > 0
     const messages = new Set(failures.map(({ message }) => message))
     throw clientError('UNREACHABLE', [...messages].join('; '), { retriable, cause: first })
   }

@@ -7,7 +7,8 @@ import {
   nextOffsetOf,
   readBatchHeader,
 } from '../protocol/records/batch.ts'
-import { recordsOf, type RecordView } from '../protocol/records/record.ts'
+import { CompressionError } from '../protocol/records/compression-error.ts'
+import { InvalidRecordError, recordsOf, type RecordView } from '../protocol/records/record.ts'
 import type { ResponseOf } from '../protocol/schema/api.ts'
 import type { Cluster } from './cluster.ts'
 import type { Connection } from './connection.ts'
@@ -184,16 +185,27 @@ function* recordsFrom(
 ): Iterable<RecordView> {
   for (const batch of batches) {
     const header = readBatchHeader(batch, 0)
-    if (computeCrc(batch, 0, batch.length) !== header.crc) {
-      throw clientError(
-        'CORRUPT_DATA',
-        `The batch at offset ${header.baseOffset} of ${place} has a wrong checksum`,
-        {
-          retriable: false,
-        },
-      )
-    }
+    const where = `The batch at offset ${header.baseOffset} of ${place}`
+    if (computeCrc(batch, 0, batch.length) !== header.crc)
+      throw clientError('CORRUPT_DATA', `${where} has a wrong checksum`, { retriable: false })
     if (isControl(header.attributes)) continue
-    for (const record of recordsOf(batch)) if (record.offset >= offset) yield record
+    for (const record of readable(batch, where)) if (record.offset >= offset) yield record
+  }
+}
+
+/** Whoever wrote a batch may have put anything into it, with a right checksum. */
+function* readable(batch: Buffer, where: string): Iterable<RecordView> {
+  const records = recordsOf(batch)[Symbol.iterator]()
+  for (;;) {
+    let next
+    try {
+      next = records.next()
+    } catch (error) {
+      if (!(error instanceof InvalidRecordError || error instanceof CompressionError)) throw error
+      const text = `${where} can't be read: ${error.message}`
+      throw clientError('CORRUPT_DATA', text, { retriable: false, cause: error })
+    }
+    if (next.done === true) return
+    yield next.value
   }
 }

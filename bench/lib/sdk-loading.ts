@@ -55,8 +55,8 @@ interface Metafile {
 
 /**
  * What a bundler that splits puts before the first line of the application: the entry and all that it imports at once.
- * Each file is compressed by itself, as it would be sent. Packages with codecs, administration and the classic group
- * protocol are loaded at their first use, and are not the core.
+ * Each file is compressed by itself, as it would be sent. Packages with codecs, administration and the members of
+ * groups are loaded at their first use, and are not the core.
  */
 async function gzippedBytes(entry: string, repositoryRoot: string): Promise<number> {
   const esbuild = join(repositoryRoot, 'node_modules', '.bin', 'esbuild')

@@ -28,6 +28,7 @@ type FetchResponse = ResponseInputOf<typeof Fetch>
 
 const firstVersionWithTopicIds = 13
 const readCommitted = 1
+const firstVersionWithStorageError = 6
 const firstVersionWithRack = 11
 const firstVersionWithReplicaState = 15
 const firstVersionWithEndpoints = 16
@@ -167,9 +168,10 @@ class FetchInProgress {
       const key = this.#limits.usesTopicIds ? topicId : topic
       const group = responses.get(key) ?? { topic, topicId, partitions: [] }
       responses.set(key, group)
-      const { error, wanted } = answer
+      const { wanted } = answer
+      const error = errorFor(version, answer.error)
       const leader = tellsLeaders ? leaders.of(wanted.topic, wanted.partition, error) : undefined
-      group.partitions.push(toResponse(answer, leader))
+      group.partitions.push(toResponse(answer, error, leader))
     }
     return {
       throttleTimeMs: 0,
@@ -228,6 +230,12 @@ function readerOf(request: FetchRequest, { broker, version, connection }: Reques
     rack: selects && version >= firstVersionWithRack ? request.rackId : '',
     leaderOnly: replicaId === consumerId && version < firstVersionWithRack,
   }
+}
+
+/** Clients of that time take an error that they do not know for final. This one they follow up with a look for the leader. */
+function errorFor(version: number, error: ErrorInfo): ErrorInfo {
+  const isUnknown = version < firstVersionWithStorageError && error === errors.kafkaStorageError
+  return isUnknown ? errors.notLeaderOrFollower : error
 }
 
 /** A broker that is known: other numbers anybody could invent. */
@@ -331,11 +339,12 @@ const noRecords = Buffer.alloc(0)
 
 function toResponse(
   answer: PartitionAnswer,
+  error: ErrorInfo,
   currentLeader: CurrentLeader | undefined,
 ): FetchResponse['responses'][number]['partitions'][number] {
   return {
     partitionIndex: answer.wanted.partition,
-    errorCode: answer.error.code,
+    errorCode: error.code,
     highWatermark: answer.highWatermark,
     lastStableOffset: answer.lastStableOffset,
     logStartOffset: answer.logStartOffset,

@@ -22,6 +22,8 @@ export class WorkerBroker implements BrokerProcess {
   readonly #worker: Worker
   readonly #pending = new Map<number, Deferred<void>>()
   #nextId = 1
+  /** Why nothing answers any more. */
+  #failure: Error | undefined
 
   private constructor(worker: Worker, ready: WorkerReply & { readonly type: 'ready' }) {
     this.#worker = worker
@@ -63,11 +65,12 @@ export class WorkerBroker implements BrokerProcess {
   }
 
   async stop(): Promise<void> {
-    await this.#call('stop')
+    if (this.#failure === undefined) await this.#call('stop')
     await this.#worker.terminate()
   }
 
   #call(method: WorkerRequest['method'], fault?: Fault): Promise<void> {
+    if (this.#failure !== undefined) return Promise.reject(this.#failure)
     const id = this.#nextId++
     const pending = deferred<void>()
     this.#pending.set(id, pending)
@@ -87,6 +90,7 @@ export class WorkerBroker implements BrokerProcess {
   }
 
   #fail(error: Error): void {
+    this.#failure ??= error
     for (const pending of this.#pending.values()) pending.reject(error)
     this.#pending.clear()
   }

@@ -47,8 +47,8 @@ export class Commits {
     leaderEpoch: number,
     signal?: AbortSignal,
   ): Promise<void> {
-    const { topic, partition: index } = partition
-    const offsets = [{ topic, partition: index, offset, leaderEpoch, metadata: '' }]
+    const { topic, topicId, partition: index } = partition
+    const offsets = [{ topic, topicId, partition: index, offset, leaderEpoch, metadata: '' }]
     return this.#inTurn(() => this.#send(offsets, [partition], signal))
   }
 
@@ -84,9 +84,11 @@ export class Commits {
     throwIfAborted('commit', signal)
     if (offsets.length === 0) return
     await membership.commit(offsets, signal === undefined ? {} : { signal })
-    for (const { topic, partition: index, offset } of offsets) {
-      for (const partition of partitions)
-        if (partition.topic === topic && partition.partition === index) partition.committed = offset
+    for (const { topic, topicId, partition: index, offset } of offsets) {
+      for (const partition of partitions) {
+        if (partition.topic !== topic || partition.partition !== index) continue
+        if (partition.topicId === topicId) partition.committed = offset
+      }
     }
     report({ type: 'committed', offsets })
   }
@@ -103,9 +105,9 @@ export class Commits {
 
 function offsetsOf(partitions: readonly Partition[]): OffsetAndMetadata[] {
   const offsets: OffsetAndMetadata[] = []
-  for (const { topic, partition, done, doneEpoch, committed, removed } of partitions) {
+  for (const { topic, topicId, partition, done, doneEpoch, committed, removed } of partitions) {
     if (removed || done < 0 || done === committed) continue
-    offsets.push({ topic, partition, offset: done, leaderEpoch: doneEpoch, metadata: '' })
+    offsets.push({ topic, topicId, partition, offset: done, leaderEpoch: doneEpoch, metadata: '' })
   }
   return offsets
 }

@@ -5,7 +5,7 @@ import type { TopicPartition } from '../topic.ts'
 import { Assignment, type RebalanceCallbacks } from './assignment.ts'
 import { Commits } from './commits.ts'
 import type { DeadLetterSender } from './dead-letter.ts'
-import { consumerClosed, noGroup, notAssigned } from './failures.ts'
+import { consumerClosed, madeAnew, noGroup, notAssigned } from './failures.ts'
 import { FetchEngine } from './fetch-engine.ts'
 import type { FetchedBatch } from './fetched-batch.ts'
 import type { Membership, MembershipListener, OffsetAndMetadata } from './membership.ts'
@@ -255,8 +255,8 @@ export class Consumer implements AsyncDisposable {
     const partition = this.#assigned(what)
     if (!(what instanceof ConsumerRecord)) return this.#commitBatch(what, signal)
     if (!what.isOf(partition)) throw notAssigned(partition)
-    partition.finish(what.offset + 1, what.leaderEpoch)
-    return this.#commits.exactly(partition, what.offset + 1, what.leaderEpoch, signal)
+    const { version, leaderEpoch } = what
+    return this.#commitUpTo(partition, version, what.offset + 1, leaderEpoch, signal)
   }
 
   /** Called, and awaited, before the group goes on. Replaces the callbacks that there were. */
@@ -366,10 +366,24 @@ export class Consumer implements AsyncDisposable {
 
   #commitBatch(batch: FetchedBatch<never> | FetchedBatch, signal?: AbortSignal): Promise<void> {
     if (this.#membership === undefined) return Promise.reject(noGroup())
-    const { owner, nextOffset, leaderEpoch } = batch
+    const { owner, version, nextOffset, leaderEpoch } = batch
     if (owner.removed) return Promise.reject(notAssigned(owner))
-    owner.finish(nextOffset, leaderEpoch)
-    return this.#commits.exactly(owner, nextOffset, leaderEpoch, signal)
+    return this.#commitUpTo(owner, version, nextOffset, leaderEpoch, signal)
+  }
+
+  #commitUpTo(
+    partition: Partition,
+    version: number,
+    offset: number,
+    leaderEpoch: number,
+    signal: AbortSignal | undefined,
+  ): Promise<void> {
+    const { topic, partition: index, formerVersion } = partition
+    if (version <= formerVersion)
+      return Promise.reject(madeAnew({ topic, partition: index, offset }))
+    // After a seek it says nothing about what is being read now.
+    if (version === partition.version) partition.finish(offset, leaderEpoch)
+    return this.#commits.exactly(partition, offset, leaderEpoch, signal)
   }
 
   #assigned(place: TopicPartition): Partition {
@@ -390,8 +404,9 @@ export class Consumer implements AsyncDisposable {
     this.#timer = this.#env.timers.after(everyMs, () => {
       const { asked, waiting } = this.#pulse
       this.#pulse.asked = false
-      if (asked || waiting || this.#runner?.runner.progressing() === true)
-        this.#membership?.polled()
+      const runner = this.#runner?.runner
+      if (asked || waiting || runner?.progressing() === true) this.#membership?.polled()
+      else if (runner !== undefined) this.#membership?.overdue()
       this.#schedulePulse()
     })
   }

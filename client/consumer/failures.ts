@@ -69,6 +69,15 @@ export function outOfRange(place: RecordPlace): KafkaError {
 
 const offsetOutOfRangeCode = 1
 
+/** Offsets of the one topic mean nothing in the other. */
+export function madeAnew(place: RecordPlace): KafkaError {
+  const what = `Offset ${place.offset} of ${nameOf(place)}`
+  const why = 'the topic that it belongs to was deleted, and made anew under the same name'
+  return refusal(what, unknownTopicIdCode, why, { retriable: false, ...partitionOf(place) })
+}
+
+const unknownTopicIdCode = 100
+
 export function truncated(place: RecordPlace, endOffset: number): KafkaError {
   const message = `The log of ${nameOf(place)} was truncated at offset ${endOffset} after this consumer had read up to ${place.offset}, and \`offsetReset\` is "none"`
   return new KafkaError('LOG_TRUNCATION', message, { retriable: false, ...partitionOf(place) })

@@ -274,6 +274,7 @@ export class FetchEngine implements FetchHost, PositionsHost {
     try {
       partition.push(new Chunk(partition, answer.records, asked.offset, aborted))
     } catch (error) {
+      // What was fetched before is good, and nobody fetches it again: it stays.
       this.#damaged(partition, asked.offset, error)
       return
     }
@@ -321,9 +322,9 @@ export class FetchEngine implements FetchHost, PositionsHost {
     this.#positions.refresh()
   }
 
-  /** What was fetched before is still good: the position is replaced when that has been read. */
+  /** What was fetched before is still good: the position is replaced when that is done (I1 of Partition). */
   #resetBehindQueue(partition: Partition, reason: string, error: Error): void {
-    if (partition.queue.length > 0 || partition.stash !== undefined) {
+    if (partition.done < partition.fetchOffset) {
       this.#backOff(partition)
       return
     }
@@ -351,28 +352,31 @@ export class FetchEngine implements FetchHost, PositionsHost {
     const { offset } = chunk
     try {
       const prepared = chunk.prepare()
-      partition.damagedCount = 0
+      if (prepared.nextOffset > partition.damagedOffset) partition.damagedCount = 0
       if (chunk.exhausted) {
         partition.shift()
         this.#pump()
       }
       return prepared
     } catch (error) {
+      // From here on: what was delivered before is not delivered twice.
+      partition.refetch(offset)
       this.#damaged(partition, offset, error)
       return undefined
     }
   }
 
-  /** Fetches it again, from `offset` on: what was delivered before is not delivered twice. */
+  /** What is at `offset` is fetched again, a few times; it stops the partition when everything before has been taken. */
   #damaged(partition: Partition, offset: number, error: unknown): void {
     if (!(error instanceof KafkaError)) throw error
     partition.damagedCount += 1
-    if (partition.damagedCount >= damagedCountMax || error.code !== 'CORRUPT_DATA') {
+    partition.damagedOffset = offset
+    const isHopeless = partition.damagedCount >= damagedCountMax || error.code !== 'CORRUPT_DATA'
+    if (isHopeless && partition.queue.length === 0 && partition.stash === undefined) {
       this.fail(partition, error)
       return
     }
-    this.report({ type: 'damaged', error })
-    partition.refetch(offset)
+    if (!isHopeless) this.report({ type: 'damaged', error })
     this.#backOff(partition)
   }
 

@@ -1,22 +1,25 @@
 import { InvalidRecordError, type RecordReader } from '../../protocol/records/record.ts'
 import type { TopicPartition } from '../topic.ts'
-import type { Prepared, Segment } from './chunk.ts'
+import type { Segment } from './chunk.ts'
 import { corrupt } from './failures.ts'
+import type { Delivery } from './fetch-engine.ts'
 import type { Partition } from './partition.ts'
 import { ConsumerRecord, type AnyRecord } from './record.ts'
 
 /** Walks over the records of one fetched batch. */
 export class RecordCursor implements IterableIterator<AnyRecord> {
   readonly partition: Partition
+  declare private readonly delivery: Delivery
   declare private readonly segments: readonly Segment[]
   declare private readonly firstOffset: number
   declare private reader: RecordReader | undefined
   declare private leaderEpoch: number
   declare private nextSegment: number
 
-  constructor(partition: Partition, prepared: Prepared, firstOffset: number) {
-    this.partition = partition
-    this.segments = prepared.segments
+  constructor(delivery: Delivery, firstOffset: number) {
+    this.partition = delivery.partition
+    this.delivery = delivery
+    this.segments = delivery.prepared.segments
     this.firstOffset = firstOffset
     this.reader = undefined
     this.leaderEpoch = -1
@@ -31,7 +34,7 @@ export class RecordCursor implements IterableIterator<AnyRecord> {
         if (reader !== undefined) {
           while (reader.advance()) {
             if (reader.offset < this.firstOffset) continue
-            return new ConsumerRecord(this.partition, this.leaderEpoch, reader) as AnyRecord
+            return new ConsumerRecord(this.delivery, this.leaderEpoch, reader) as AnyRecord
           }
         }
         const segment = this.segments[this.nextSegment++]
@@ -74,16 +77,16 @@ export class FetchedBatch<R = AnyRecord> implements Iterable<R> {
   readonly recordCountMax: number
   /** Whose partition it was when it was fetched. Of this package's own. */
   readonly owner: Partition
+  /** Which reading of the partition it came with: a seek begins another. Of this package's own. */
+  readonly version: number
   readonly leaderEpoch: number
-  readonly #prepared: Prepared
+  readonly #delivery: Delivery
   readonly #commit: (batch: FetchedBatch<R>) => Promise<void>
 
-  constructor(
-    owner: Partition,
-    prepared: Prepared,
-    commit: (batch: FetchedBatch<R>) => Promise<void>,
-  ) {
+  constructor(delivery: Delivery, commit: (batch: FetchedBatch<R>) => Promise<void>) {
+    const { partition: owner, prepared, version } = delivery
     this.owner = owner
+    this.version = version
     this.topic = owner.topic
     this.partition = owner.partition
     this.firstOffset = prepared.firstOffset
@@ -91,7 +94,7 @@ export class FetchedBatch<R = AnyRecord> implements Iterable<R> {
     this.leaderEpoch = prepared.leaderEpoch
     this.sizeBytes = prepared.sizeBytes
     this.recordCountMax = prepared.recordCount
-    this.#prepared = prepared
+    this.#delivery = delivery
     this.#commit = commit
   }
 
@@ -122,6 +125,6 @@ export class FetchedBatch<R = AnyRecord> implements Iterable<R> {
 
   /** From `offset` on. */
   cursor(offset: number = this.firstOffset): RecordCursor {
-    return new RecordCursor(this.owner, this.#prepared, offset)
+    return new RecordCursor(this.#delivery, offset)
   }
 }

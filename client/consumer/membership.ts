@@ -1,3 +1,4 @@
+import type { Uuid } from '../../base/uuid.ts'
 import type { TopicPartition } from '../topic.ts'
 
 export interface OffsetAndMetadata {
@@ -8,6 +9,8 @@ export interface OffsetAndMetadata {
   /** -1: unknown. */
   readonly leaderEpoch: number
   readonly metadata: string
+  /** To commit it for this topic only, not for another that got its name; undefined or all zero: whichever has it. */
+  readonly topicId?: Uuid
 }
 
 export type Subscription =
@@ -46,6 +49,8 @@ export interface Membership {
   subscribe(subscription: Subscription): void
   /** The application asked for more: max.poll.interval starts anew. Cheap enough for every batch. */
   polled(): void
+  /** The application is stuck: max.poll.interval is over, and not as long again after the last `polled`. */
+  overdue(): void
   /** Rejects with `KafkaError`: REBALANCE_IN_PROGRESS, ILLEGAL_GENERATION, ... when they can't count any more. */
   commit(
     offsets: readonly OffsetAndMetadata[],

@@ -63,7 +63,7 @@ export class PartitionWork {
 
   open(delivery: Delivery): void {
     this.#delivery = delivery
-    const batch = new FetchedBatch(delivery.partition, delivery.prepared, () => Promise.resolve())
+    const batch = new FetchedBatch(delivery, () => Promise.resolve())
     this.#cursor = batch.cursor()
   }
 

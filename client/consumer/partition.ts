@@ -2,7 +2,7 @@ import { assert } from '../../base/assert.ts'
 import { zeroUuid, type Uuid } from '../../base/uuid.ts'
 import type { TopicPartition } from '../topic.ts'
 import type { Chunk, Prepared } from './chunk.ts'
-import type { RecordSerdes, RecordSource } from './record.ts'
+import type { RecordSerdes, RecordPartition } from './record.ts'
 
 /** Where reading begins: an offset, an end of the log, so many records before its end, or the first record at a time. */
 export type StartPosition =
@@ -25,7 +25,7 @@ export type Search =
  * I1: done <= fetchOffset, and what lies between them is in `queue` or in the reader's hands.
  * I2: every change of where to read counts `version` up, so that answers to older questions are thrown away.
  */
-export class Partition implements RecordSource {
+export class Partition implements RecordPartition {
   readonly topic: string
   readonly partition: number
   /** "topic-partition" names one within a consumer. */
@@ -47,6 +47,8 @@ export class Partition implements RecordSource {
   /** Of the last batch before it; -1: unknown. */
   fetchEpoch = -1
   version = 0
+  /** What was delivered up to this version is of a former topic of the same name; -1: there was none. */
+  formerVersion = -1
   /** Everything before it has been processed; -1 without a position. */
   done = -1
   doneEpoch = -1
@@ -67,6 +69,8 @@ export class Partition implements RecordSource {
   failure: Error | undefined
   /** How often the same bytes came damaged. */
   damagedCount = 0
+  /** Where that was. */
+  damagedOffset = -1
   /** No fetch before that time, in monotonic milliseconds. */
   notBeforeMs = 0
   backoffMs = 0
@@ -126,6 +130,18 @@ export class Partition implements RecordSource {
     this.fetchEpoch = -1
     this.done = -1
     this.doneEpoch = -1
+  }
+
+  /** Another topic has the name now: its epochs count from the start, and it never held what was read. */
+  beginAnew(topicId: Uuid, search: Search): void {
+    this.topicId = topicId
+    this.leaderEpoch = -1
+    this.preferredReplica = -1
+    this.committed = -1
+    this.formerVersion = this.version
+    const { failure } = this
+    if (this.search === undefined) this.searchFor(search)
+    this.failure = failure
   }
 
   restart(): void {

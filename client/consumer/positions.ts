@@ -1,10 +1,10 @@
 import type { Deferred } from '../../base/deferred.ts'
 import { deferred } from '../../base/deferred.ts'
 import type { ClientEnv, Timer } from '../../base/env.ts'
-import { zeroUuid } from '../../base/uuid.ts'
+import { zeroUuid, type Uuid } from '../../base/uuid.ts'
 import type { Cluster } from '../cluster.ts'
 import { KafkaError, refusal } from '../errors.ts'
-import { noPosition, outOfRange, truncated } from './failures.ts'
+import { madeAnew, noPosition, outOfRange, truncated } from './failures.ts'
 import { endOfEpochs, listOffsets, specialTimestamp, type FoundOffset } from './lookups.ts'
 import type { OffsetAndMetadata } from './membership.ts'
 import type { Partition, Search } from './partition.ts'
@@ -66,6 +66,16 @@ export class Positions {
     this.#closed = true
     this.#refresh?.cancel()
     this.kick()
+  }
+
+  /** What was read says nothing about the topic that has its name now, even where the new log is as long. */
+  #beginAnew(partition: Partition, topicId: Uuid): void {
+    const { topic, partition: index, done: offset, positioned } = partition
+    partition.beginAnew(topicId, this.#resetSearch())
+    if (!positioned) return
+    this.reset(partition, 'the topic was made anew', () =>
+      madeAnew({ topic, partition: index, offset }),
+    )
   }
 
   /** Replaces a position that the log does not have. */
@@ -153,19 +163,27 @@ export class Positions {
   async #learnLeaders(partitions: readonly Partition[]): Promise<void> {
     const names = [...new Set(partitions.map(({ topic }) => topic))]
     if (names.length === 0) return
-    const { topics } = await this.#host.cluster.metadata(names)
+    const { topics, errors } = await this.#host.cluster.ask(names)
+    const refused = new Map([...errors].filter(([, { info }]) => info?.code !== unknownTopicCode))
+    for (const [name, error] of refused)
+      this.#failed(
+        error,
+        partitions.filter(({ topic }) => topic === name),
+      )
     for (const partition of partitions) {
+      if (refused.has(partition.topic)) continue
       const topic = topics.get(partition.topic)
       const found = topic?.partitions[partition.partition]
       if (topic === undefined || found === undefined) {
         partition.leader = -1
         continue
       }
-      if (partition.topicId !== zeroUuid && partition.topicId !== topic.id) beginAnew(partition)
+      if (partition.topicId !== zeroUuid && partition.topicId !== topic.id)
+        this.#beginAnew(partition, topic.id)
       partition.topicId = topic.id
       learnLeader(partition, found.leader, found.leaderEpoch)
     }
-    const unknown = names.filter((name) => !topics.has(name))
+    const unknown = names.filter((name) => !topics.has(name) && !refused.has(name))
     const text = unknown.join()
     if (text !== '' && text !== this.#unknownTopics)
       this.#host.report({ type: 'unknown-topics', topics: unknown })
@@ -290,16 +308,15 @@ export class Positions {
     } else this.#host.fail(partition, error)
   }
 
-  #failed(error: unknown): void {
+  #failed(error: unknown, concerned: Iterable<Partition> = this.#host.partitions()): void {
     if (this.#closed) return
     const failure = error instanceof Error ? error : new Error(String(error))
-    this.#metadataWanted = true
     if (failure instanceof KafkaError && !failure.retriable && isFinal(failure)) {
-      for (const partition of this.#host.partitions())
+      for (const partition of concerned)
         if (needsWork(partition)) this.#host.fail(partition, failure)
-      this.#metadataWanted = false
       return
     }
+    this.#metadataWanted = true
     this.#host.report({ type: 'failed', error: failure })
   }
 }
@@ -323,13 +340,6 @@ function isFinal({ code }: KafkaError): boolean {
 function needsWork(partition: Partition): boolean {
   if (partition.removed || partition.failure !== undefined) return false
   return partition.leader < 0 || partition.search !== undefined || partition.validating
-}
-
-/** Another topic of the same name: its epochs count from the start, and it may not hold what was read. */
-function beginAnew(partition: Partition): void {
-  partition.leaderEpoch = -1
-  partition.preferredReplica = -1
-  if (partition.fetchEpoch >= 0 && partition.positioned) partition.validating = true
 }
 
 /** Takes a leader that is not older than the one known. */

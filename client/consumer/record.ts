@@ -17,8 +17,14 @@ export interface RecordSerdes {
   readonly headers?: Readonly<Record<string, Serde<unknown>>> | undefined
 }
 
-/** What all records of one fetched batch share. */
+/** What all records of one delivery share. */
 export interface RecordSource {
+  readonly partition: RecordPartition
+  /** Which reading of the partition: a seek begins another. */
+  readonly version: number
+}
+
+export interface RecordPartition {
   readonly topic: string
   readonly partition: number
   readonly serdes: RecordSerdes
@@ -87,18 +93,23 @@ export class ConsumerRecord<
   }
 
   get topic(): Name {
-    return this.source.topic as Name
+    return this.source.partition.topic as Name
+  }
+
+  /** Of this package's own. */
+  get version(): number {
+    return this.source.version
   }
 
   get partition(): number {
-    return this.source.partition
+    return this.source.partition.partition
   }
 
   /** Throws `KafkaError` of kind "serde" when the bytes are not what the topic says. */
   get key(): Key | null {
     if (this.keyBytes < 0) return null
     if (this.decodedKey !== undefined) return this.decodedKey
-    const serde = this.source.serdes.key as Serde<Key> | undefined
+    const serde = this.source.partition.serdes.key as Serde<Key> | undefined
     const bytes = viewOf(this.memory, this.keyAt, this.keyBytes)
     return (this.decodedKey = this.#decode(serde, bytes, 'key'))
   }
@@ -107,7 +118,7 @@ export class ConsumerRecord<
   get value(): Value | null {
     if (this.valueBytes < 0) return null
     if (this.decodedValue !== undefined) return this.decodedValue
-    const serde = this.source.serdes.value as Serde<Value> | undefined
+    const serde = this.source.partition.serdes.value as Serde<Value> | undefined
     const bytes = viewOf(this.memory, this.valueAt, this.valueBytes)
     return (this.decodedValue = this.#decode(serde, bytes, 'value'))
   }
@@ -115,7 +126,7 @@ export class ConsumerRecord<
   /** By name; of several of one name the last, as Java's `lastHeader`. */
   get headers(): Headers {
     if (this.decodedHeaders !== undefined) return this.decodedHeaders
-    const serdes = this.source.serdes.headers
+    const serdes = this.source.partition.serdes.headers
     const headers: Record<string, unknown> = {}
     for (const { key, value } of this.rawHeaders) {
       const serde = serdes !== undefined && Object.hasOwn(serdes, key) ? serdes[key] : undefined
@@ -142,8 +153,8 @@ export class ConsumerRecord<
   }
 
   /** Whether it came with this assignment of its partition. */
-  isOf(source: RecordSource): boolean {
-    return this.source === source
+  isOf(partition: RecordPartition): boolean {
+    return this.source.partition === partition
   }
 
   /** The key as it travelled. */
@@ -158,7 +169,7 @@ export class ConsumerRecord<
 
   /** Aborted when the partition is revoked or lost, or the consumer closes. */
   get signal(): AbortSignal {
-    return this.source.signal
+    return this.source.partition.signal
   }
 
   /** Copies the record's own bytes, so that the rest of the fetch can be freed. Returns the record. */

@@ -175,6 +175,8 @@ abstract class Puller<T> implements AsyncIterableIterator<T>, Stream {
     }
     this.delivery = undefined
     this.drop()
+    // A revocation may have begun while `#pull` let others go first.
+    this.#letGo()
     if (partition.paused) this.host.engine.putBack(delivery, partition.done)
   }
 
@@ -236,8 +238,8 @@ export class RecordStream extends Puller<AnyRecord> {
     }
   }
 
-  protected open({ partition, prepared }: Delivery): void {
-    const batch = new FetchedBatch(partition, prepared, (each) => this.host.commitBatch(each))
+  protected open(delivery: Delivery): void {
+    const batch = new FetchedBatch(delivery, (each) => this.host.commitBatch(each))
     this.#cursor = batch.cursor()
     this.#record = undefined
   }
@@ -271,8 +273,8 @@ export class BatchStream extends Puller<FetchedBatch> {
     return this.slowly()
   }
 
-  protected open({ partition, prepared }: Delivery): void {
-    this.#batch = new FetchedBatch(partition, prepared, (each) => this.host.commitBatch(each))
+  protected open(delivery: Delivery): void {
+    this.#batch = new FetchedBatch(delivery, (each) => this.host.commitBatch(each))
     this.#given = false
   }
 

@@ -4,7 +4,7 @@ import { errors } from '../../protocol/errors.ts'
 import { ConsumerGroupHeartbeat } from '../../protocol/messages/consumer-group-heartbeat.ts'
 import type { RequestInputOf, ResponseOf } from '../../protocol/schema/api.ts'
 import { KafkaError, refusal } from '../errors.ts'
-import { Backoff } from '../retry.ts'
+import { Backoff } from '../backoff.ts'
 import { Alarm } from './alarm.ts'
 import {
   memberBackoff,

@@ -8,9 +8,8 @@ import type {
   Subscription,
 } from '../consumer/membership.ts'
 import { clientError, KafkaError } from '../errors.ts'
-import { Backoff, sleep } from '../retry.ts'
+import { Backoff, sleep } from '../backoff.ts'
 import type { TopicPartition } from '../topic.ts'
-import { ConsumerMember } from './consumer-member.ts'
 import { Coordinator } from './coordinator.ts'
 import { memberBackoff, type Member, type MemberHost } from './member.ts'
 import { GroupOffsets } from './offsets.ts'
@@ -99,6 +98,11 @@ class GroupMembership implements Membership, MemberHost {
     this.#member?.polled()
   }
 
+  /** The member sees it with its next heartbeat at the latest. */
+  overdue(): void {
+    this.#polledAtMs = -Infinity
+  }
+
   async commit(
     offsets: readonly OffsetAndMetadata[],
     options?: { readonly signal?: AbortSignal },
@@ -176,6 +180,7 @@ class GroupMembership implements Membership, MemberHost {
 
   /** Returns 'classic' when the group or the cluster does not take members of KIP-848, and it is ours to choose. */
   async #runConsumer(): Promise<'classic' | undefined> {
+    const { ConsumerMember } = await import('./consumer-member.ts')
     const member = new ConsumerMember(this)
     try {
       await this.#runMember(member)
@@ -187,7 +192,7 @@ class GroupMembership implements Membership, MemberHost {
     }
   }
 
-  /** Loaded where it is needed, assignors and all: brokers with KIP-848 don't. */
+  /** Like the other kind loaded where it is needed; this one with assignors and all. */
   async #runClassic(): Promise<void> {
     const { ClassicMember } = await import('./classic-member.ts')
     await this.#runMember(new ClassicMember(this))

@@ -5,7 +5,7 @@ import type { RequestInputOf, ResponseOf } from '../../protocol/schema/api.ts'
 import { zeroUuid, type Uuid } from '../../base/uuid.ts'
 import type { OffsetAndMetadata } from '../consumer/membership.ts'
 import { KafkaError, orAborted, refusal, throwIfAborted } from '../errors.ts'
-import { Backoff, sleep } from '../retry.ts'
+import { Backoff, sleep } from '../backoff.ts'
 import type { TopicPartition } from '../topic.ts'
 import type { Coordinator } from './coordinator.ts'
 import { memberBackoff, type Identity, type Member } from './member.ts'
@@ -100,8 +100,22 @@ export class GroupOffsets {
   }
 
   async #send(offsets: readonly OffsetAndMetadata[], identity: Identity): Promise<void> {
-    const { coordinator, settings } = this.#options
     const ids = await this.#topicIds(offsets)
+    const former = offsets.filter((each) => isOfFormerTopic(each, ids))
+    const current = offsets.filter((each) => !former.includes(each))
+    if (current.length > 0) await this.#sendCurrent(current, ids, identity)
+    if (former[0] === undefined) return
+    // It may as well be what we know that is old.
+    this.#options.settings.cluster.forget(former[0].topic)
+    throw ofFormerTopic(former[0])
+  }
+
+  async #sendCurrent(
+    offsets: readonly OffsetAndMetadata[],
+    ids: ReadonlyMap<string, Uuid> | undefined,
+    identity: Identity,
+  ): Promise<void> {
+    const { coordinator, settings } = this.#options
     const { response } = await coordinator.call(OffsetCommit, {
       purpose: 'requests',
       highest: ids === undefined ? firstVersionWithTopicIds - 1 : Infinity,
@@ -248,6 +262,21 @@ function notOwned({ topic, partition }: TopicPartition): KafkaError {
     `${topic}-${partition} is not assigned to this member any more: what it commits could undo what the new owner did`,
     { retriable: false, kind: 'fenced', topic, partition },
   )
+}
+
+/** Whether the name belongs to another topic by now: in its log the offset means something else, or nothing. */
+function isOfFormerTopic(
+  { topic, topicId = zeroUuid }: OffsetAndMetadata,
+  ids: ReadonlyMap<string, Uuid> | undefined,
+): boolean {
+  return topicId !== zeroUuid && topicId !== (ids?.get(topic) ?? topicId)
+}
+
+function ofFormerTopic({ topic, partition }: TopicPartition): KafkaError {
+  const what = `Committing of ${partitionKey({ topic, partition })}`
+  const why = 'the topic was deleted, and made anew under the same name'
+  const options = { topic, partition, retriable: false }
+  return refusal(what, errors.unknownTopicId.code, why, options)
 }
 
 function offsetOf(topic: string, partition: PartitionOffset): OffsetAndMetadata {

@@ -1,6 +1,6 @@
 import type { Uuid } from '../../base/uuid.ts'
 import { KafkaError } from '../errors.ts'
-import { Backoff } from '../retry.ts'
+import { Backoff } from '../backoff.ts'
 import type { TopicPartition } from '../topic.ts'
 import { Alarm } from './alarm.ts'
 import { memberBackoff, type MemberHost } from './member.ts'

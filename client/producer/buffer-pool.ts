@@ -37,15 +37,19 @@ export class BufferPool {
   /** A buffer with room for `bytes`, uncleared; undefined while there is no memory for it. */
   acquire(bytes: number): Buffer | undefined {
     const size = this.sizeFor(bytes)
-    if (this.#usedBytes + size > this.#bytesMax) return undefined
-    this.#usedBytes += size
+    const usedBytes = this.#usedBytes + size
+    if (usedBytes > this.#bytesMax) return undefined
     const idle = this.#idle.get(size)?.pop()
     if (idle !== undefined) {
       this.#idleBytes -= size
+      this.#usedBytes = usedBytes
       return idle
     }
-    if (this.#usedBytes + this.#idleBytes > this.#bytesMax) this.#forget()
-    return Buffer.allocUnsafeSlow(size)
+    if (usedBytes + this.#idleBytes > this.#bytesMax) this.#forget()
+    const buffer = Buffer.allocUnsafeSlow(size)
+    // Not before: the system may have no memory.
+    this.#usedBytes = usedBytes
+    return buffer
   }
 
   release(buffer: Buffer): void {

@@ -384,11 +384,20 @@ export class ProducerCore implements SenderHost, TopicWriterHost {
       this.#homelessTimer = undefined
       const homeless = [...this.#homeless]
       this.#homeless.clear()
-      for (const queue of homeless) this.#route(queue)
+      for (const queue of homeless) {
+        const error = this.#topics.get(queue.topic)?.goneWith(queue)
+        if (error === undefined) this.#route(queue)
+        else this.#giveUp(queue, error)
+      }
     }
     this.#homelessTimer = this.cluster.env.timers.after(homelessRetryMs, seek, {
       holdsProcess: true,
     })
+  }
+
+  #giveUp(queue: PartitionQueue, error: KafkaError): void {
+    for (const [batch, its] of this.#incomplete)
+      if (its === queue) this.#complete(queue, batch, error)
   }
 
   #refresh(topic: string): void {

@@ -32,6 +32,15 @@ export function encodeHeaders<K, V, H>(
   return encoded
 }
 
+/** What a serde made, if it can be written: without types, or with `any`, it may be anything. */
+export function encodedBytes(made: unknown): RecordBytes {
+  if (typeof made === 'string' || made instanceof Uint8Array) return made
+  // Nobody waits for it: its rejection would end the process.
+  if (made instanceof Promise) made.catch(() => undefined)
+  const what = made instanceof Promise ? 'a promise' : made === null ? 'null' : typeof made
+  throw new TypeError(`encode returned ${what} instead of bytes or a string`)
+}
+
 function encodeHeader<K, V, H>(
   topic: Topic<K, V, H>,
   name: string,
@@ -46,7 +55,7 @@ function encodeHeader<K, V, H>(
     throw misfit(topic.name, name, `${typeof value} is neither bytes nor a string`, undefined)
   }
   try {
-    return serde.encode(value)
+    return encodedBytes(serde.encode(value))
   } catch (error) {
     throw misfit(topic.name, name, error instanceof Error ? error.message : String(error), error)
   }

@@ -27,7 +27,7 @@ export interface ProducerOptions {
   readonly compressionLevel?: number | undefined
   /** What batches may take that are not written yet; then `send` and `enqueue` wait. */
   readonly bufferMemory?: number | undefined
-  /** From `send` to its end, whatever happens in between. */
+  /** From when a record has a batch, which takes up to `maxBlockMs`, to its end, whatever happens in between. */
   readonly deliveryTimeoutMs?: number | undefined
   /** For one request. */
   readonly requestTimeoutMs?: number | undefined
@@ -90,6 +90,21 @@ export function producerSettings(options: ProducerOptions | undefined): Producer
     options.requestTimeoutMs !== undefined
   )
     throw new RangeError('deliveryTimeoutMs is at least lingerMs and requestTimeoutMs together')
+  checkLevel(checked)
   const batchBytes = Math.min(checked.batchBytes, checked.maxRequestBytes, checked.bufferMemory)
   return { ...checked, acks, idempotent, batchBytes }
+}
+
+/** Of the codecs that have levels; the others take none. */
+const levels: Partial<Record<CompressionCodec, readonly [least: number, most: number]>> = {
+  gzip: [-1, 9],
+  zstd: [-131_072, 22],
+}
+
+function checkLevel({ compression, compressionLevel: level }: Checked): void {
+  const [least, most] = levels[compression] ?? [-Infinity, Infinity]
+  if (level !== undefined && (level < least || level > most))
+    throw new RangeError(
+      `compressionLevel of ${compression} is a whole number from ${least} to ${most}, not ${level}`,
+    )
 }

@@ -1,7 +1,7 @@
 import { InitProducerId } from '../../protocol/messages/init-producer-id.ts'
 import type { Cluster } from '../cluster.ts'
 import { KafkaError, throwIfRefused } from '../errors.ts'
-import { Backoff, sleep } from '../retry.ts'
+import { Backoff, sleep } from '../backoff.ts'
 import { rethrow } from './batch.ts'
 import type { ProducerId } from './partition-queue.ts'
 

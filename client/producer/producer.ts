@@ -20,7 +20,7 @@ import {
   type RecordMetadata,
   type SentRange,
 } from './delivery.ts'
-import { encodeHeaders, type HeadersInput } from './headers.ts'
+import { encodedBytes, encodeHeaders, type HeadersInput } from './headers.ts'
 import { producerSettings, type ProducerOptions } from './options.ts'
 import { nodeWritable, webWritable, type StreamTarget } from './streams.ts'
 import type { TopicWriter } from './topic-writer.ts'
@@ -351,7 +351,7 @@ function headersOf<K, V, H>(
 /** Throws `KafkaError` of kind "serde". */
 function encodeWith<T>(topic: { readonly name: string }, serde: Serde<T>, value: T): RecordBytes {
   try {
-    return serde.encode(value)
+    return encodedBytes(serde.encode(value))
   } catch (error) {
     const why = error instanceof Error ? error.message : String(error)
     const message = `A record of ${topic.name} does not fit ${serde.name}: ${why}`

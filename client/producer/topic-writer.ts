@@ -1,4 +1,5 @@
 import type { Timer } from '../../base/env.ts'
+import { zeroUuid } from '../../base/uuid.ts'
 import {
   recordBytesMax,
   type RecordBytes,
@@ -8,7 +9,7 @@ import { batchHeaderBytes } from '../../protocol/records/batch.ts'
 import type { Cluster, TopicMetadata } from '../cluster.ts'
 import { clientError, KafkaError } from '../errors.ts'
 import { partitionOfKeyBytes } from '../partitioner.ts'
-import { Backoff, sleep } from '../retry.ts'
+import { Backoff, sleep } from '../backoff.ts'
 import { ProducerBatch, rethrow } from './batch.ts'
 import type { BufferPool } from './buffer-pool.ts'
 import type { ProducerSettings } from './options.ts'
@@ -36,11 +37,16 @@ export interface TopicWriterHost {
   claimedLate(error: KafkaError): void
 }
 
+/** Two of them are less than 2^52 apart, which is what a batch can hold. */
+const timestampEnd = 2 ** 51
+
 /** Puts the records of one topic into batches of its partitions. */
 export class TopicWriter {
   readonly name: string
   readonly #host: TopicWriterHost
+  /** By index; those behind `#count` are of a former topic of this name, which had more. */
   readonly #queues: PartitionQueue[] = []
+  #count = 0
   readonly #waiting: Waiter[] = []
   #metadata: TopicMetadata | undefined
   #asking = false
@@ -59,7 +65,7 @@ export class TopicWriter {
 
   /** Whether records can be appended at once. Those behind others that wait can't: order is kept. */
   get ready(): boolean {
-    return this.#queues.length > 0 && this.#waiting.length === 0 && this.#stopped === undefined
+    return this.#count > 0 && this.#waiting.length === 0 && this.#stopped === undefined
   }
 
   noteUnclaimed(error: KafkaError): void {
@@ -81,6 +87,8 @@ export class TopicWriter {
     timestamp: number,
     partition: number | undefined,
   ): ProducerBatch | undefined {
+    if (!Number.isSafeInteger(timestamp) || Math.abs(timestamp) >= timestampEnd)
+      throw notTimestamp(this.name, timestamp)
     const queue = this.#queueFor(key, value, headers, partition)
     const batch = queue.open
     if (batch !== undefined && batch.writer.tryAppend(key, value, headers, timestamp)) return batch
@@ -106,7 +114,7 @@ export class TopicWriter {
       return
     }
     this.#waiting.push(waiter)
-    if (this.#queues.length === 0) this.#findOut()
+    if (this.#count === 0) this.#findOut()
     this.#watch()
   }
 
@@ -120,7 +128,7 @@ export class TopicWriter {
 
   /** Whether the first in line has what it waits for; one that only waits for those before it has. */
   #mayResume(): boolean {
-    return this.#queues.length > 0 || this.#waiting[0]?.deadlineMs === Infinity
+    return this.#count > 0 || this.#waiting[0]?.deadlineMs === Infinity
   }
 
   /** Resolves when nothing that waits now does so any more. */
@@ -147,15 +155,33 @@ export class TopicWriter {
     for (const waiter of this.#waiting.splice(0)) waiter.fail(error)
   }
 
-  /** Takes over what the cluster knows now: leaders, and partitions that were added. */
+  /** Takes over what the cluster knows now: leaders, partitions that were added, a topic that was made anew. */
   refresh(): TopicMetadata | undefined {
     const newest = this.#host.cluster.cached(this.name)
     if (newest === undefined || newest === this.#metadata) return this.#metadata
+    // A topic never gets smaller: a broker that says so has not heard yet that it grew.
+    const isSame = newest.id !== zeroUuid && newest.id === this.#metadata?.id
+    this.#count = Math.max(newest.partitions.length, isSame ? this.#count : 0)
+    if (this.#sticky !== undefined && this.#sticky.index >= this.#count) this.#sticky = undefined
     this.#metadata = newest
     for (let index = this.#queues.length; index < newest.partitions.length; index++)
       this.#queues.push(new PartitionQueue(this.name, index))
     for (const queue of this.#queues) queue.topicId = newest.id
     return newest
+  }
+
+  /** Why nothing can be written into a partition that there was; undefined: it can, or it is not certain. */
+  goneWith({ index }: PartitionQueue): KafkaError | undefined {
+    if (index < this.#count || this.#metadata?.id === zeroUuid) return undefined
+    return this.#noPartition(index)
+  }
+
+  #noPartition(index: number): KafkaError {
+    return clientError(
+      'UNKNOWN_PARTITION',
+      `Topic ${this.name} has no partition ${index}: it has ${this.#count}, counted from 0`,
+      { retriable: false, topic: this.name, partition: index },
+    )
   }
 
   #queueFor(
@@ -164,27 +190,23 @@ export class TopicWriter {
     headers: readonly RecordHeaderInput[],
     partition: number | undefined,
   ): PartitionQueue {
-    const queues = this.#queues
+    const count = this.#count
     let index = partition
     if (index === undefined) {
       const { partitioner } = this.#host.settings
       if (partitioner !== undefined)
-        index = partitioner({ topic: this.name, key, value, headers }, queues.length)
+        index = partitioner({ topic: this.name, key, value, headers }, count)
       else if (key === null) return this.#sticky ?? this.#stick()
-      else index = partitionOfKeyBytes(key, queues.length)
+      else index = partitionOfKeyBytes(key, count)
     }
-    const queue = queues[index]
+    const queue = index < count ? this.#queues[index] : undefined
     if (queue !== undefined) return queue
     // It may have been added just now: the next record finds it.
     this.#host.cluster
       .lookUp(this.name)
       .then(() => this.refresh())
       .catch(() => undefined)
-    throw clientError(
-      'UNKNOWN_PARTITION',
-      `Topic ${this.name} has no partition ${index}: it has ${queues.length}, counted from 0`,
-      { retriable: false, topic: this.name, partition: index },
-    )
+    throw this.#noPartition(index)
   }
 
   /** A batch that has room for so much, in place of a full one if need be. Undefined: there is no memory. */
@@ -227,10 +249,11 @@ export class TopicWriter {
   /** Another partition than now, at random, that has a leader if any has. */
   #stick(): PartitionQueue {
     const metadata = this.refresh()
-    const led = this.#queues.filter((each) => (metadata?.partitions[each.index]?.leader ?? -1) >= 0)
-    const candidates = (led.length > 0 ? led : this.#queues).filter((each) => each !== this.#sticky)
+    const queues = this.#queues.slice(0, this.#count)
+    const led = queues.filter((each) => (metadata?.partitions[each.index]?.leader ?? -1) >= 0)
+    const candidates = (led.length > 0 ? led : queues).filter((each) => each !== this.#sticky)
     const { random } = this.#host.cluster.env
-    const chosen = candidates[Math.floor(random.fraction() * candidates.length)] ?? this.#queues[0]
+    const chosen = candidates[Math.floor(random.fraction() * candidates.length)] ?? queues[0]
     if (chosen === undefined) throw new RangeError(`Topic ${this.name} has no partitions`)
     this.#sticky = chosen
     this.#stickyFromBytes = chosen.closedBytes
@@ -255,7 +278,7 @@ export class TopicWriter {
       try {
         await cluster.lookUp(this.name, { allowAutoTopicCreation })
         this.refresh()
-        if (this.#queues.length > 0) return this.resume()
+        if (this.#count > 0) return this.resume()
       } catch (error) {
         if (!(error instanceof KafkaError)) throw error
         if (!error.retriable) return this.fail(error)
@@ -284,8 +307,8 @@ export class TopicWriter {
 
   #tooLong(): KafkaError {
     const { name: topic } = this
-    const cause = this.#queues.length === 0 ? this.#lastError : undefined
-    const what = this.#queues.length === 0 ? 'is not known' : 'waited for memory'
+    const cause = this.#count === 0 ? this.#lastError : undefined
+    const what = this.#count === 0 ? 'is not known' : 'waited for memory'
     const code = cause?.code ?? 'BUFFER_TIMEOUT'
     return new KafkaError(
       code,
@@ -293,6 +316,11 @@ export class TopicWriter {
       { retriable: true, topic, kind: cause?.kind, info: cause?.info, cause },
     )
   }
+}
+
+function notTimestamp(topic: string, timestamp: unknown): KafkaError {
+  const message = `A timestamp is a whole number of milliseconds since 1970, not ${String(timestamp)}`
+  return clientError('SERDE', message, { retriable: false, topic })
 }
 
 function tooLarge(topic: string, bytes: number): KafkaError {

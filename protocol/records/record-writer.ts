@@ -75,10 +75,11 @@ export class RecordWriter {
     timestamp: number,
   ): void {
     const { buffer, position: start, count } = this
-    if (count === 0) this.baseTimestamp = timestamp
-    const delta = timestamp - this.baseTimestamp
+    const delta = count === 0 ? 0 : timestamp - this.baseTimestamp
     // Zig-zag doubles it, and it has to stay exact.
-    assert(Number.isSafeInteger(2 * delta), 'a timestamp is below 2^52')
+    const isExact = Number.isSafeInteger(timestamp) && Number.isSafeInteger(2 * delta)
+    assert(isExact, 'a timestamp is a whole number below 2^52')
+    if (count === 0) this.baseTimestamp = timestamp
     const guess = (key === null ? 0 : key.length) + (value === null ? 0 : value.length)
     const width = guess < 48 ? 1 : guess < 8000 ? 2 : guess < 1_000_000 ? 3 : 4
     const body = start + width

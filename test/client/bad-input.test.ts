@@ -233,6 +233,23 @@ t.test('an unknown topic, assigned or written to', async (t) => {
   await t.rejects(kafka.admin().describeTopic('later'), { code: unknown.code })
 })
 
+t.test('a topic that is deleted and made anew: read from where offsetReset says', async (t) => {
+  const { broker, kafka } = await badWorld(t)
+  await broker.produce('orders', values('a', 'b'))
+  const consumer = kafka.consumer({ offsetReset: 'earliest' })
+  const events = eventsOf(consumer)
+  consumer.assign([orders.partition(0)])
+  const records = consumer.subscribe(orders)[Symbol.asyncIterator]()
+  for (const value of ['a', 'b']) t.equal((await records.next()).value?.value, value)
+  const next = records.next()
+  await kafka.admin().deleteTopic('orders')
+  await kafka.admin().createTopic({ name: 'orders' })
+  await broker.produce('orders', values('A', 'B', 'C'))
+  t.equal((await next).value?.value, 'A')
+  t.ok(ofType(events, 'reset').some(({ reason }) => reason.includes('made anew')))
+  await consumer.close()
+})
+
 t.test('schema mismatch: what does not fit is not sent', async (t) => {
   const { broker, kafka } = await badWorld(t)
   const counts = topic('orders', { value: int32(), headers: { try: int32() } })
@@ -242,6 +259,7 @@ t.test('schema mismatch: what does not fit is not sent', async (t) => {
   const serde = { code: 'SERDE', kind: 'serde', retriable: false, topic: 'orders' }
   await t.rejects(producer.send(counts, bad), serde)
   await t.rejects(producer.send(counts, { value: 1, headers: {} as never }), serde)
+  await t.rejects(producer.send(counts, { ...good, timestamp: 0.5 }), serde)
   t.throws(() => producer.enqueue(counts, bad), serde)
   const error: unknown = await producer.sendBatch(counts, [good, bad, good]).catch((e) => e)
   if (!(error instanceof BatchError)) throw new Error('a BatchError is expected')

@@ -37,6 +37,8 @@ class World {
   id = topicId
   /** What brokers say to anything but Metadata. */
   react: (broker: number, received: ReceivedRequest) => Reaction = () => 'silence'
+  /** These say that they know nothing of the cluster any more. */
+  lost: readonly number[] = []
 
   constructor(options: Partial<ClusterOptions> = {}) {
     this.cluster = new Cluster({
@@ -62,7 +64,7 @@ class World {
           react: (received) => {
             this.received.push({ broker: id, received })
             return received.api === Metadata
-              ? { response: this.#metadata(received) }
+              ? { response: this.lost.includes(id) ? rebootstrap : this.#metadata(received) }
               : this.react(id, received)
           },
         }),
@@ -108,6 +110,8 @@ class World {
     }
   }
 }
+
+const rebootstrap = { errorCode: 129, brokers: [], clusterId: null, controllerId: -1, topics: [] }
 
 async function world(options?: Partial<ClusterOptions>): Promise<World> {
   const created = new World(options)
@@ -222,6 +226,36 @@ t.test('cluster: no broker at all fails at once and names every address', async 
     message: /one:1.*two:2/,
     retriable: false,
   })
+})
+
+t.test(
+  'cluster: a broker that has lost its cluster leads back to the first addresses',
+  async (t) => {
+    const w = await world({ brokers: ['broker:9002', 'broker:9001'] })
+    await w.simulation.until(w.cluster.metadata([]))
+    w.lost = [2]
+    const lost = w.simulation.until(w.cluster.metadata([]))
+    await t.rejects(lost, { code: 'REBOOTSTRAP_REQUIRED', retriable: true })
+    const { brokers } = await w.simulation.until(w.cluster.metadata([]))
+    t.equal(brokers.size, 2)
+    t.same(w.asked(Metadata), [2, 2, 1])
+  },
+)
+
+t.test('cluster: a topic that is only looked up is not made with another one', async (t) => {
+  const w = await world()
+  const looked = w.cluster.lookUp('gone')
+  const made = w.cluster.lookUp('orders', { allowAutoTopicCreation: true })
+  const [gone, orders] = await w.simulation.until(Promise.allSettled([looked, made]))
+  t.match(gone, { status: 'rejected', reason: { code: 'UNKNOWN_TOPIC_OR_PARTITION' } })
+  t.match(orders, { status: 'fulfilled', value: { name: 'orders' } })
+  t.match(
+    w.received.map(({ received }) => received.request),
+    [
+      { topics: [{ name: 'gone' }], allowAutoTopicCreation: false },
+      { topics: [{ name: 'orders' }], allowAutoTopicCreation: true },
+    ],
+  )
 })
 
 t.test('admin: changes go to the controller', async (t) => {

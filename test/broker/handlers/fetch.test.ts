@@ -136,6 +136,21 @@ for (const broken of ['lastStableOffset', 'abortedTransactions'] as const) {
   })
 }
 
+t.test('fetch: clients that do not know of failing disks look for another leader', async (t) => {
+  const { partition, broker } = setUp()
+  partition.broken = 'lastStableOffset'
+  const connection = { closed: false, onClosed: () => () => undefined }
+  for (const [version, error] of [
+    [4, errors.notLeaderOrFollower],
+    [5, errors.notLeaderOrFollower],
+    [6, errors.kafkaStorageError],
+  ] as const) {
+    const context = { ...contextOf(broker, connection), version }
+    const answer = await handler.handle(request({ isolationLevel: 1 }), context)
+    t.equal(answer?.responses[0]?.partitions[0]?.errorCode, error.code, `version ${version}`)
+  }
+})
+
 t.test('fetch: a client that left while cold data was read is not waited for', async (t) => {
   const { partition, broker, timers } = setUp()
   let warm: () => void = () => undefined

@@ -1,9 +1,46 @@
 // How a consumer gets its records when leaders move, bytes are damaged and brokers vanish, against brokers by script and in simulated time.
 import t from 'tap'
+import type { AnyRecord } from '../../../client/consumer/record.ts'
 import { Fetch } from '../../../protocol/messages/fetch.ts'
 import { Metadata } from '../../../protocol/messages/metadata.ts'
-import { OffsetForLeaderEpoch } from '../../../protocol/messages/offset-for-leader-epoch.ts'
-import { LogWorld, place, records, taken, topicId } from './log-world.ts'
+import { FakeMembership, LogWorld, place, records, taken, topicId } from './log-world.ts'
+
+/** Of two brokers. */
+function metadata(...topics: object[]): object {
+  const brokers = [1, 2].map((nodeId) => ({ nodeId, host: 'broker', port: 9000 + nodeId }))
+  return { brokers, clusterId: 'c', controllerId: 1, topics }
+}
+
+function topicLedBy1(id: string, leaderEpoch: number): object {
+  const partition = { errorCode: 0, partitionIndex: 0, leaderId: 1, leaderEpoch }
+  const partitions = [{ ...partition, replicaNodes: [1, 2], isrNodes: [1, 2] }]
+  return { errorCode: 0, name: 'orders', topicId: id, partitions }
+}
+
+/** From the next fetch on the brokers have another topic of this name, with these values in it. */
+function makeAnew(world: LogWorld, values: readonly string[]): void {
+  const newId = 'f'.repeat(32)
+  const [log] = world.partitions
+  let isAnew = false
+  world.instead = (_, { api, request }) => {
+    if (!isAnew) {
+      if (api !== Fetch) return undefined
+      isAnew = true
+      log!.batches = []
+      log!.leaderEpoch = 0
+      log!.append(values)
+    }
+    if (api === Metadata) return { response: metadata(topicLedBy1(newId, 0)) }
+    if (api !== Fetch || request.topics.length === 0) return undefined
+    const [{ topicId: asked, partitions }] = request.topics
+    const { currentLeaderEpoch, fetchOffset } = partitions[0]
+    const errorCode = asked !== newId ? 100 : currentLeaderEpoch > 0 ? 75 : 0
+    const found = errorCode === 0 ? log!.read(fetchOffset) : null
+    if (found?.length === 0) return 'silence'
+    const answer = { partitionIndex: 0, errorCode, highWatermark: log!.endOffset, records: found }
+    return { response: { responses: [{ topic: 'orders', topicId: asked, partitions: [answer] }] } }
+  }
+}
 
 t.test('fetch: the leader moves, by hint and by metadata', async (t) => {
   const world = await new LogWorld().open()
@@ -79,40 +116,61 @@ t.test('fetch: the leader sends it to a replica nearby, which nobody else asks',
   await world.until(consumer.close())
 })
 
-t.test('fetch: a topic made anew under its name is read from its start', async (t) => {
+for (const [situation, values] of [
+  ['with less in it', ['A']],
+  ['with more in it', ['A', 'B', 'C', 'D']],
+] as const) {
+  t.test(
+    `fetch: a topic made anew under its name, ${situation}, is read from its start`,
+    async (t) => {
+      const world = await new LogWorld().open()
+      world.partitions[0]!.append(['a', 'b'])
+      const consumer = world.consumer()
+      consumer.assign([place()])
+      const iterator = records(consumer)
+      await taken(world, iterator, 2)
+      makeAnew(world, values)
+      t.strictSame(await taken(world, iterator, values.length), [...values])
+      t.ok(world.events.some((event) => event.type === 'reset' && /made anew/.test(event.reason)))
+      t.notOk(world.events.some(({ type }) => type === 'truncated'))
+      await world.until(consumer.close())
+    },
+  )
+}
+
+t.test('commit: what was read of a topic that was made anew since is refused', async (t) => {
   const world = await new LogWorld().open()
-  const [log] = world.partitions
-  log!.append(['a', 'b'])
-  const consumer = world.consumer()
-  consumer.assign([place()])
+  world.partitions[0]!.append(['a', 'b'])
+  let group: FakeMembership | undefined
+  const consumer = world.consumer(
+    { group: 'billing' },
+    { membership: (listener) => (group = new FakeMembership(listener)) },
+  )
   const iterator = records(consumer)
-  await taken(world, iterator, 2)
-  const newId = 'f'.repeat(32)
-  log!.batches = []
-  log!.leaderEpoch = 0
-  log!.append(['A'])
-  world.instead = (_, { api, request }) => {
-    if (api === Metadata) {
-      const partition = { errorCode: 0, partitionIndex: 0, leaderId: 1, leaderEpoch: 0 }
-      const partitions = [{ ...partition, replicaNodes: [1, 2], isrNodes: [1, 2] }]
-      const topics = [{ errorCode: 0, name: 'orders', topicId: newId, partitions }]
-      const brokers = [1, 2].map((nodeId) => ({ nodeId, host: 'broker', port: 9000 + nodeId }))
-      return { response: { brokers, clusterId: 'c', controllerId: 1, topics } }
-    }
-    if (api === OffsetForLeaderEpoch) {
-      const partition = { errorCode: 0, partition: 0, leaderEpoch: -1, endOffset: -1 }
-      return { response: { topics: [{ topic: 'orders', partitions: [partition] }] } }
-    }
-    if (api !== Fetch || request.topics.length === 0) return undefined
-    const [{ topicId: asked, partitions }] = request.topics
-    const { currentLeaderEpoch, fetchOffset } = partitions[0]
-    const errorCode = asked !== newId ? 100 : currentLeaderEpoch > 0 ? 75 : 0
-    const found = errorCode === 0 ? log!.read(fetchOffset) : null
-    if (found?.length === 0) return 'silence'
-    const answer = { partitionIndex: 0, errorCode, highWatermark: 1, records: found }
-    return { response: { responses: [{ topic: 'orders', topicId: asked, partitions: [answer] }] } }
-  }
-  t.strictSame(await taken(world, iterator, 1), ['A'])
+  await world.until(group!.assign(0))
+  await taken(world, iterator, 1)
+  const former = (await world.until(iterator.next())).value as AnyRecord
+  const next = iterator.next()
+  makeAnew(world, ['A', 'B', 'C'])
+  t.equal(String((await world.until(next)).value.value), 'A')
+  group!.commits.length = 0
+  await t.rejects(consumer.commit(former), { code: 'UNKNOWN_TOPIC_ID', retriable: false })
+  t.strictSame(group!.commits, [])
+  t.equal(consumer.position(place()), 0)
+  await world.until(consumer.close())
+})
+
+t.test('fetch: one topic that may not be read stops no other', async (t) => {
+  const world = await new LogWorld().open()
+  world.partitions[0]!.append(['a'])
+  const secret = { errorCode: 29, name: 'secret', topicId: '0'.repeat(32), partitions: [] }
+  world.instead = (_, { api }) =>
+    api === Metadata ? { response: metadata(secret, topicLedBy1(topicId, 3)) } : undefined
+  const consumer = world.consumer()
+  consumer.assign([place(), { topic: 'secret', partition: 0 }])
+  const refused = world.until(records(consumer).next())
+  await t.rejects(refused, { code: 'TOPIC_AUTHORIZATION_FAILED', topic: 'secret' })
+  t.strictSame(await taken(world, records(consumer), 1), ['a'])
   await world.until(consumer.close())
 })
 
@@ -168,6 +226,33 @@ t.test('fetch: damaged bytes are fetched again, and at the third time an error',
   log!.append(['c'])
   t.strictSame(await taken(world, records(consumer), 1), ['c'])
   await world.until(consumer.close())
+})
+
+t.test('fetch: damaged bytes cost nothing of what came before them', async (t) => {
+  const world = await new LogWorld().open()
+  const [log] = world.partitions
+  log!.append(['a', 'b'])
+  log!.append(['c'])
+  const good = log!.batches[1]!
+  const bad = Buffer.from(good)
+  bad.writeInt32BE(1_000_000, 8) // longer than what comes
+  log!.batches[1] = bad
+  const consumer = world.consumer()
+  consumer.assign([place()])
+  await world.pass(500)
+  t.ok(world.events.some(({ type }) => type === 'damaged'))
+  log!.batches[1] = good
+  t.strictSame(await taken(world, records(consumer), 3), ['a', 'b', 'c'])
+  await world.until(consumer.close())
+
+  log!.batches[1] = bad
+  const second = world.consumer()
+  second.assign([place()])
+  await world.pass(10_000)
+  const iterator = records(second)
+  t.strictSame(await taken(world, iterator, 2), ['a', 'b'], 'before the error')
+  await t.rejects(world.until(iterator.next()), { code: 'CORRUPT_DATA' })
+  await world.until(second.close())
 })
 
 t.test('fetch: brokers that vanish, close and answer garbage', async (t) => {

@@ -239,6 +239,7 @@ export class FakeMembership implements Membership {
   generation = 1
   assignment = []
   polledCount = 0
+  overdueCount = 0
   closed = false
   readonly listener: MembershipListener
   readonly commits: { topic: string; partition: number; offset: number }[] = []
@@ -253,6 +254,10 @@ export class FakeMembership implements Membership {
 
   polled(): void {
     this.polledCount += 1
+  }
+
+  overdue(): void {
+    this.overdueCount += 1
   }
 
   commit(offsets: Parameters<Membership['commit']>[0]): Promise<void> {

@@ -20,9 +20,9 @@ function recordsOf(
   const builder = new BatchBuilder({ codec, baseOffset: 100, leaderEpoch: 7 })
   append(builder)
   const chunk = new Chunk(place, builder.finish(), from, null)
-  const batch = new FetchedBatch(new Partition(place, serdes), chunk.prepare(), () =>
-    Promise.resolve(),
-  )
+  const partition = new Partition(place, serdes)
+  const delivery = { partition, prepared: chunk.prepare(), version: partition.version }
+  const batch = new FetchedBatch(delivery, () => Promise.resolve())
   return [...batch]
 }
 

@@ -297,6 +297,7 @@ t.test(
     const { polledCount } = group
     await world.pass(3000)
     t.equal(group.polledCount, polledCount)
+    t.ok(group.overdueCount > 0, 'it leaves now, not after another interval')
     hanging.finish()
     await world.pass(2000)
     t.ok(group.polledCount > polledCount)

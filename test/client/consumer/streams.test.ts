@@ -286,6 +286,59 @@ t.test(
   },
 )
 
+t.test('reset: not before the records in hand are done', async (t) => {
+  const world = await new LogWorld().open()
+  const [log] = world.partitions
+  log!.append(['a', 'b', 'c'])
+  const consumer = world.consumer()
+  consumer.assign([place()])
+  const iterator = records(consumer)
+  t.strictSame(await taken(world, iterator, 1), ['a'])
+  log!.logStartOffset = 10
+  log!.batches = []
+  log!.append(['k'])
+  await world.pass(5000)
+  t.strictSame(await taken(world, iterator, 3), ['b', 'c', 'k'])
+  await world.until(consumer.close())
+})
+
+t.test('commit: of a record from before a seek moves no position', async (t) => {
+  const world = await new LogWorld().open()
+  world.partitions[0]!.append(['a', 'b', 'c', 'd', 'e', 'f'])
+  const { consumer, group } = inGroup(world)
+  const iterator = records(consumer)
+  await world.until(group.assign(0))
+  await taken(world, iterator, 4)
+  const record = (await world.until(iterator.next())).value as AnyRecord
+  consumer.seek(place(), 0)
+  await world.until(consumer.commit(record))
+  t.strictSame(group.commits.at(-1), { ...place(), offset: 5 })
+  t.equal(consumer.position(place()), 0)
+  t.strictSame(await taken(world, iterator, 2), ['a', 'b'])
+  await world.until(iterator.return!())
+  t.strictSame(await taken(world, records(consumer), 1), ['b'], 'nothing is skipped')
+  await world.until(consumer.close())
+})
+
+t.test('batches: a revocation that comes between two of them waits for nobody', async (t) => {
+  const world = await new LogWorld().open()
+  world.partitions[0]!.append(['a'])
+  const { consumer, group } = inGroup(world)
+  const iterator = consumer.batches('orders')[Symbol.asyncIterator]()
+  await world.until(group.assign(0))
+  await world.until(iterator.next())
+  await world.pass(20)
+  const next = iterator.next()
+  // Until it has said that the last one is done, and lets others go first.
+  await new Promise((resolve) => setImmediate(resolve))
+  const startMs = world.env.clock.monotonicMs()
+  await world.until(group.revoke(0))
+  t.ok(world.env.clock.monotonicMs() - startMs < 1000)
+  t.strictSame(group.commits, [{ ...place(), offset: 1 }])
+  await world.until(consumer.close())
+  t.equal((await world.until(next)).done, true)
+})
+
 t.test('consumer: one reader at a time, and none after close', async (t) => {
   const world = await new LogWorld().open()
   const consumer = world.consumer()

@@ -252,6 +252,16 @@ t.test('poll interval: leaves when it is exceeded, comes back with the next poll
   t.equal(beats(world)[count].memberEpoch, 0)
 })
 
+t.test('poll interval: over at once for an application that is stuck', async (t) => {
+  const [world] = await joined({ maxPollIntervalMs: 60_000 })
+  world.membership.polled()
+  world.membership.overdue()
+  await world.pass(6000)
+  t.same(world.told, ['left', 'lost orders-0 orders-1'])
+  world.membership.polled()
+  await world.when(() => world.told.includes('assigned orders-0 orders-1'))
+})
+
 t.test('close: revokes, lets commit, leaves', async (t) => {
   const [world] = await joined()
   world.onRevoked = async () => {

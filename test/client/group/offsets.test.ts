@@ -85,6 +85,25 @@ t.test('commit: what the broker refuses says where', async (t) => {
   })
 })
 
+t.test('commit: of a topic that was made anew since is refused, the others go', async (t) => {
+  const world = await outside()
+  world.topics.set('audit', { id: idOf(2), partitions: 1 })
+  const former = { ...world.offset(0, 1000), topicId: idOf(9) }
+  const audit = { ...former, topic: 'audit', offset: 9, topicId: idOf(2) }
+  const refused = { code: 'UNKNOWN_TOPIC_ID', topic: 'orders', partition: 0, retriable: false }
+  await t.rejects(world.simulation.until(world.membership.commit([former, audit])), refused)
+  const [first] = world.requests(OffsetCommit)
+  t.equal(first!.request.topics.length, 1)
+  t.equal(first!.request.topics[0].topicId, idOf(2))
+  // The coordinator is the first to tell.
+  await world.simulation.until(world.cluster.topic('orders'))
+  world.topics.set('orders', { id: idOf(3), partitions: 4 })
+  world.fail(OffsetCommit, 100)
+  const late = { ...former, topicId: idOf(1) }
+  await t.rejects(world.simulation.until(world.membership.commit([late])), refused)
+  t.equal(world.requests(OffsetCommit).length, 2)
+})
+
 t.test('commit: gives up when its time is over, and goes with its signal', async (t) => {
   const world = await World.open({ membership: { callTimeoutMs: 5000 } })
   world.react = () => ({ response: {} })

@@ -1,5 +1,6 @@
 // Loaded before simulated time begins: members load it on demand, which no simulation sees.
 import '../../../client/group/classic-member.ts'
+import '../../../client/group/consumer-member.ts'
 import { Simulation } from '../../../base/simulated/simulated-env.ts'
 import { Cluster } from '../../../client/cluster.ts'
 import type {

@@ -5,6 +5,7 @@ import { pipeline } from 'node:stream/promises'
 import t from 'tap'
 import { partitionOfKey } from '../../../client/partitioner.ts'
 import type { BatchError } from '../../../client/producer/delivery.ts'
+import type { Serde } from '../../../client/serde.ts'
 import { int32, json, string } from '../../../client/serdes.ts'
 import { topic } from '../../../client/topic.ts'
 import { testSeed } from '../../support/seeded-random.ts'
@@ -324,6 +325,57 @@ t.test('producer: streams take messages and flush at their end', async (t) => {
   }
   await writing
   t.equal(cluster.values('orders').length, 100)
+})
+
+t.test('producer: a timestamp that no record can have fails alone', async (t) => {
+  const cluster = await ModelCluster.start(seed, { orders: 1 })
+  const producer = cluster.kafka.producer()
+  const wrongs = [0.5, Number.NaN, Infinity, 2 ** 51, '5', new Date(0)]
+  for (const wrong of wrongs) {
+    const bad = producer.send(orders, { value: 'bad', timestamp: wrong as never })
+    const refused = { code: 'SERDE', message: /whole number of milliseconds/ }
+    await t.rejects(cluster.until(bad), refused, String(wrong))
+    await cluster.until(producer.send(orders, { value: 'good', timestamp: 5 }))
+  }
+  t.same(
+    cluster.values('orders'),
+    wrongs.map(() => 'good'),
+  )
+})
+
+t.test('producer: a serde that makes something else than bytes', async (t) => {
+  const cluster = await ModelCluster.start(seed, { orders: 1 })
+  const producer = cluster.kafka.producer()
+  const wrongs = [() => Promise.reject(new Error('late')), () => 7, () => undefined, () => null]
+  const refused = { code: 'SERDE', message: /instead of bytes or a string/ }
+  for (const encode of wrongs) {
+    const wrong: Serde<string> = { name: 'wrong', encode: encode as never, decode: String }
+    const asValue = topic('orders', { value: wrong })
+    await t.rejects(cluster.until(producer.send(asValue, { value: 'x' })), refused)
+    const asHeader = topic('orders', { value: string(), headers: { h: wrong } })
+    const message = { value: 'x', headers: { h: 'x' } }
+    await t.rejects(cluster.until(producer.send(asHeader, message)), refused)
+    await cluster.until(producer.send(orders, { value: 'good' }))
+  }
+  t.same(
+    cluster.values('orders'),
+    wrongs.map(() => 'good'),
+  )
+})
+
+t.test('producer: a topic made anew with fewer partitions', async (t) => {
+  const cluster = await ModelCluster.start(seed, { orders: 4 })
+  const producer = cluster.kafka.producer()
+  await cluster.until(producer.send(orders, { value: 'warm', partition: 3 }))
+  cluster.create('orders', 1)
+  const { clock } = cluster.kafka.env
+  const startMs = clock.monotonicMs()
+  const gone = producer.send(orders, { value: 'a', partition: 3 })
+  await t.rejects(cluster.until(gone), { code: 'UNKNOWN_PARTITION', partition: 3 })
+  const keys = ['a', 'b', 'c', 'd', 'e', 'f', null]
+  for (const key of keys) await cluster.until(producer.send(orders, { key, value: 'x' }))
+  t.equal(cluster.values('orders').length, keys.length)
+  t.ok(clock.monotonicMs() - startMs < 10_000)
 })
 
 t.test('producer: after close nothing is taken, and what was taken is written', async (t) => {
