@@ -1,5 +1,6 @@
 import type { Cluster, ClusterMetadata, TopicMetadata } from './cluster.ts'
 import { GroupAdmin } from './group-admin.ts'
+import { loadAdminCalls } from './on-demand.ts'
 import type { TopicCalls } from './topic-calls.ts'
 
 export interface NewTopic {
@@ -98,7 +99,7 @@ export class Admin {
   }
 
   async #calls(): Promise<TopicCalls> {
-    const { TopicCalls: Calls } = await import('./admin-calls.ts')
+    const { TopicCalls: Calls } = await loadAdminCalls()
     return new Calls(this.#cluster)
   }
 }

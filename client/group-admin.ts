@@ -1,5 +1,6 @@
 import type { Cluster } from './cluster.ts'
 import type { GroupCalls } from './group-calls.ts'
+import { loadAdminCalls } from './on-demand.ts'
 import type { TopicPartition } from './topic.ts'
 
 export interface GroupListing {
@@ -120,7 +121,7 @@ export class GroupAdmin {
   }
 
   async #calls(): Promise<GroupCalls> {
-    const { GroupCalls: Calls } = await import('./admin-calls.ts')
+    const { GroupCalls: Calls } = await loadAdminCalls()
     return new Calls(this.#cluster)
   }
 }

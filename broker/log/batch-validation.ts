@@ -197,10 +197,8 @@ function checkTopicRules(
       record.key === null ? 'Compacted topic cannot accept message without key' : undefined,
     )
   }
-  const { minTimestamp, maxTimestamp } = opened.summary
-  for (const timestamp of [header.baseTimestamp, header.maxTimestamp, minTimestamp, maxTimestamp]) {
-    if (Number.isSafeInteger(timestamp)) continue
-    const message = `Timestamp ${timestamp} is beyond all times that can be told exactly`
+  if (!isExact(header) || !isExact(opened.summary)) {
+    const message = `Timestamp ${header.maxTimestamp} of the batch, or of one of its records, is beyond 2^53`
     return refuse(errors.invalidTimestamp, message)
   }
   if (rules.config.messageTimestampType === 'LogAppendTime') return undefined
@@ -210,6 +208,20 @@ function checkTopicRules(
       'Only the broker may set the timestamp type LogAppendTime',
     )
   return checkTimestamps(header, opened, rules)
+}
+
+/** Beyond 2^53 a number does not say which millisecond is meant. */
+function isExact(times: {
+  readonly baseTimestamp?: number
+  readonly minTimestamp?: number
+  readonly maxTimestamp: number
+}): boolean {
+  const { baseTimestamp = 0, minTimestamp = 0, maxTimestamp } = times
+  return (
+    Number.isSafeInteger(baseTimestamp) &&
+    Number.isSafeInteger(minTimestamp) &&
+    Number.isSafeInteger(maxTimestamp)
+  )
 }
 
 function checkTimestamps(

@@ -9,6 +9,7 @@ import type {
 } from '../consumer/membership.ts'
 import { clientError, KafkaError } from '../errors.ts'
 import { Backoff, sleep } from '../backoff.ts'
+import { loadClassicMember, loadConsumerMember } from '../on-demand.ts'
 import type { TopicPartition } from '../topic.ts'
 import { Coordinator } from './coordinator.ts'
 import { memberBackoff, type Member, type MemberHost } from './member.ts'
@@ -180,7 +181,7 @@ class GroupMembership implements Membership, MemberHost {
 
   /** Returns 'classic' when the group or the cluster does not take members of KIP-848, and it is ours to choose. */
   async #runConsumer(): Promise<'classic' | undefined> {
-    const { ConsumerMember } = await import('./consumer-member.ts')
+    const { ConsumerMember } = await loadConsumerMember()
     const member = new ConsumerMember(this)
     try {
       await this.#runMember(member)
@@ -194,7 +195,7 @@ class GroupMembership implements Membership, MemberHost {
 
   /** Like the other kind loaded where it is needed; this one with assignors and all. */
   async #runClassic(): Promise<void> {
-    const { ClassicMember } = await import('./classic-member.ts')
+    const { ClassicMember } = await loadClassicMember()
     await this.#runMember(new ClassicMember(this))
   }
 

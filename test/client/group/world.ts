@@ -1,6 +1,3 @@
-// Loaded before simulated time begins: members load it on demand, which no simulation sees.
-import '../../../client/group/classic-member.ts'
-import '../../../client/group/consumer-member.ts'
 import { Simulation } from '../../../base/simulated/simulated-env.ts'
 import { Cluster } from '../../../client/cluster.ts'
 import type {
@@ -10,6 +7,7 @@ import type {
 } from '../../../client/consumer/membership.ts'
 import { createMembership } from '../../../client/group/membership.ts'
 import type { MembershipOptions } from '../../../client/group/options.ts'
+import { loadClassicMember, loadConsumerMember } from '../../../client/on-demand.ts'
 import type { TopicPartition } from '../../../client/topic.ts'
 import { encodeResponse } from '../../../protocol/headers.ts'
 import { ApiVersions } from '../../../protocol/messages/api-versions.ts'
@@ -25,6 +23,9 @@ import { SyncGroup } from '../../../protocol/messages/sync-group.ts'
 import type { AnyApi } from '../../../protocol/schema/api.ts'
 import { testSeed } from '../../support/seeded-random.ts'
 import { FakeBroker, type Reaction, type ReceivedRequest } from '../fake-broker.ts'
+
+// Before simulated time begins.
+await Promise.all([loadClassicMember(), loadConsumerMember()])
 
 const classicApis = [
   ApiVersions,
