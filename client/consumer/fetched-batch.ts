@@ -4,22 +4,23 @@ import type { Segment } from './chunk.ts'
 import { corrupt } from './failures.ts'
 import type { Delivery } from './fetch-engine.ts'
 import type { Partition } from './partition.ts'
-import { ConsumerRecord, type AnyRecord } from './record.ts'
+import { ConsumerRecord, type AnyRecord, type RecordSource } from './record.ts'
 
 /** Walks over the records of one fetched batch. */
 export class RecordCursor implements IterableIterator<AnyRecord> {
   readonly partition: Partition
-  declare private readonly delivery: Delivery
+  declare private readonly source: RecordSource
   declare private readonly segments: readonly Segment[]
   declare private readonly firstOffset: number
   declare private reader: RecordReader | undefined
   declare private leaderEpoch: number
   declare private nextSegment: number
 
-  constructor(delivery: Delivery, firstOffset: number) {
-    this.partition = delivery.partition
-    this.delivery = delivery
-    this.segments = delivery.prepared.segments
+  constructor({ partition, prepared, version }: Delivery, firstOffset: number) {
+    this.partition = partition
+    // Not the delivery: records that were detached must not keep what was fetched in memory.
+    this.source = { partition, version }
+    this.segments = prepared.segments
     this.firstOffset = firstOffset
     this.reader = undefined
     this.leaderEpoch = -1
@@ -34,7 +35,7 @@ export class RecordCursor implements IterableIterator<AnyRecord> {
         if (reader !== undefined) {
           while (reader.advance()) {
             if (reader.offset < this.firstOffset) continue
-            return new ConsumerRecord(this.delivery, this.leaderEpoch, reader) as AnyRecord
+            return new ConsumerRecord(this.source, this.leaderEpoch, reader) as AnyRecord
           }
         }
         const segment = this.segments[this.nextSegment++]
