@@ -42,7 +42,7 @@ export async function restoreMetadata(
       const { clusterId, topicCount, epoch } = await restore(store, backup)
       process.stderr.write(
         `Cluster ${clusterId} is restored with ${topicCount} topics, controller epoch ${epoch}: ` +
-          'start the controllers again\n',
+          'start the controllers again; brokers that ran meanwhile end, and must be started again\n',
       )
     } finally {
       await store.close()
