@@ -195,17 +195,11 @@ function* recordsFrom(
 
 /** Whoever wrote a batch may have put anything into it, with a right checksum. */
 function* readable(batch: Buffer, where: string): Iterable<RecordView> {
-  const records = recordsOf(batch)[Symbol.iterator]()
-  for (;;) {
-    let next
-    try {
-      next = records.next()
-    } catch (error) {
-      if (!(error instanceof InvalidRecordError || error instanceof CompressionError)) throw error
-      const text = `${where} can't be read: ${error.message}`
-      throw clientError('CORRUPT_DATA', text, { retriable: false, cause: error })
-    }
-    if (next.done === true) return
-    yield next.value
+  try {
+    yield* recordsOf(batch)
+  } catch (error) {
+    if (!(error instanceof InvalidRecordError || error instanceof CompressionError)) throw error
+    const text = `${where} can't be read: ${error.message}`
+    throw clientError('CORRUPT_DATA', text, { retriable: false, cause: error })
   }
 }

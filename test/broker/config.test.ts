@@ -99,6 +99,20 @@ t.test('config: the message tells where the bad value stands', async (t) => {
   t.throws(() => load({ nothing: '1' }), { message: /on the command line/ })
 })
 
+t.test('config: what Kubernetes tells of a service named millrace is no property', async (t) => {
+  const environment = {
+    MILLRACE_SERVICE_HOST: '10.0.0.1',
+    MILLRACE_SERVICE_PORT: '9092',
+    MILLRACE_SERVICE_PORT_KAFKA: '9092',
+    MILLRACE_PORT: 'tcp://10.0.0.1:9092',
+    MILLRACE_PORT_9092_TCP: 'tcp://10.0.0.1:9092',
+    MILLRACE_PORT_9092_TCP_ADDR: '10.0.0.1',
+    MILLRACE_CONTROLLER_SERVICE_HOST: '10.0.0.2',
+    MILLRACE_NUM_PARTITIONS: '3',
+  }
+  t.equal(loadBrokerConfig({ environment }).numPartitions, 3)
+})
+
 t.test('config: retention comes from the finest unit that is set', async (t) => {
   const retentionOf = (sets: Record<string, string>): number =>
     logConfigOf(load(sets), none).retentionMs

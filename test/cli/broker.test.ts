@@ -55,7 +55,11 @@ t.test('topics: create, list, describe, alter, delete', async (t) => {
     stderr: /error\[TOPIC_ALREADY_EXISTS\]/,
   })
   t.match(await millrace(['topic', 'create', 'one', '--if-not-exists']), { exitCode: 0 })
-  t.match(await millrace(['topic', 'create', 'dry', '--dry-run']), { exitCode: 0 })
+  t.match(await millrace(['topic', 'create', 'dry', '--dry-run']), {
+    exitCode: 0,
+    stderr: 'Topic dry could be created\n',
+  })
+  t.match(await millrace(['topic', 'create', 'dry', 'one', '--dry-run']), { exitCode: 4 })
   t.match(await millrace(['topic', 'create', 'bad name']), {
     exitCode: 2,
     stderr: /INVALID_TOPIC_EXCEPTION/,
@@ -143,6 +147,7 @@ t.test('consume: positions, counts, one partition, JSON', async (t) => {
   const values = async (...args: string[]): Promise<string[]> =>
     (await millrace(['consume', 'positions', ...args])).stdout.split('\n').slice(0, -1)
   t.same(await values('--from', '7'), ['v7', 'v8', 'v9'])
+  t.same(await values('--from', '7', '-n', '3'), ['v7', 'v8', 'v9'], 'the other has fewer')
   t.same(await values('--from', '-2'), ['v8', 'v9'])
   t.same(await values('--from', '@8500'), ['v8', 'v9'])
   t.same(await values('-n', '2'), ['v0', 'v1'])
@@ -168,6 +173,16 @@ t.test('consume: waits for as many records as it was asked for', async (t) => {
   t.equal(await following.firstLine('stdout'), 'first', 'printed when it is there')
   await millrace(['produce', 'followed'], { input: 'second' })
   t.match(await following.outcome, { exitCode: 0, stdout: 'first\nsecond\n' })
+})
+
+t.test('produce: a level that the codec does not have', async (t) => {
+  for (const [codec, level] of [
+    ['gzip', '20'],
+    ['lz4', '3'],
+  ] as const) {
+    const args = ['produce', 'positions', '--compression', codec, '--level', level]
+    t.match(await millrace(args, { input: 'x' }), { exitCode: 2, stderr: /error\[USAGE\]/ })
+  }
 })
 
 t.test('produce: too large a record says what to change', async (t) => {

@@ -2,7 +2,7 @@
 import t from 'tap'
 import { startBroker } from '../../broker/testing.ts'
 import { parseTarget } from '../../cli/group.ts'
-import { runCommand, type Outcome } from './command.ts'
+import { runCommand, startCommand, type Outcome } from './command.ts'
 
 const server = await startBroker({ topics: { orders: 2, other: 1 } })
 t.teardown(() => server.stop())
@@ -105,6 +105,14 @@ t.test('consume --group: what a group can not be asked', async (t) => {
     })
   }
   t.match(await millrace('consume', 'nothing', '--group', 'readers'), { exitCode: 3 })
+})
+
+t.test('consume --group: interrupted before it has as many as it was asked for', async (t) => {
+  const args = ['consume', 'orders', '--group', 'eager', '-n', '100', '--from', 'start']
+  const running = startCommand(['--bootstrap', server.address, ...args])
+  await running.firstLine('stdout')
+  running.kill('SIGINT')
+  t.match(await running.outcome, { exitCode: 130, stderr: /\d+ of 100 records were not consumed/ })
 })
 
 t.test('group: every kind of position', async (t) => {

@@ -15,7 +15,7 @@ import { ListOffsets } from '../../protocol/messages/list-offsets.ts'
 import { Metadata } from '../../protocol/messages/metadata.ts'
 import { BatchBuilder } from '../../protocol/records/builder.ts'
 import { controlBatch } from '../../protocol/records/control.ts'
-import { patchBatch } from '../../protocol/records/batch.ts'
+import { batchHeaderBytes, computeCrc, patchBatch } from '../../protocol/records/batch.ts'
 import { errors } from '../../protocol/errors.ts'
 import type { AnyApi } from '../../protocol/schema/api.ts'
 import { testSeed } from '../support/seeded-random.ts'
@@ -352,6 +352,25 @@ t.test('fetch: a flipped bit is an error', async (t) => {
     fetchRecords(w.cluster, [{ topic: 'orders', partition: 0, offset: 10 }], options),
   )
   t.throws(() => [...answer!.records()], { code: 'CORRUPT_DATA', message: /offset 10 of orders-0/ })
+})
+
+t.test('fetch: a batch that does not decompress is an error that says where', async (t) => {
+  const w = await world()
+  const builder = new BatchBuilder({ codec: 'gzip' })
+  builder.append(null, 'a'.repeat(5000), [], 1000)
+  const batch = at(10, builder.finish())
+  // Behind the header and that of gzip: whoever wrote it has put something else there.
+  batch.fill(0xff, batchHeaderBytes + 10)
+  batch.writeUInt32BE(computeCrc(batch, 0, batch.length), 17)
+  w.react = () => fetched(batch)
+  const [answer] = await w.simulation.until(
+    fetchRecords(w.cluster, [{ topic: 'orders', partition: 0, offset: 10 }], options),
+  )
+  t.throws(() => [...answer!.records()], {
+    name: 'KafkaError',
+    code: 'CORRUPT_DATA',
+    message: /The batch at offset 10 of orders-0 can't be read/,
+  })
 })
 
 t.test('fetch: an offset out of range is an error', async (t) => {
