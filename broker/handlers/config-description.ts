@@ -56,7 +56,7 @@ export function describeTopic(
 ): ConfigEntry[] {
   return sorted(topicProperties)
     .filter(({ name, hidden }) => !hidden || overrides.has(name))
-    .map((property) => topicEntry(config, overrides, property))
+    .map((property) => overrideEntry(config, property, { overrides, source: configSource.topic }))
 }
 
 /** All properties of a group, by name: what is set on it, else what the broker has for all groups. */
@@ -64,18 +64,10 @@ export function describeGroupConfigs(
   config: BrokerConfig,
   overrides: ReadonlyMap<string, string>,
 ): ConfigEntry[] {
-  return sorted(groupOverrideProperties).map((property) => {
-    const { name } = property
-    const text = overrides.get(name)
-    const value = text ?? topicDefaultText(config.layers, property)
-    const own = text === undefined ? [] : [{ name, value: text, source: configSource.group }]
-    const fallback = {
-      name,
-      value: topicDefaultText(config.layers, property),
-      source: configSource.default,
-    }
-    return entryOf(property, { value, synonyms: [...own, fallback], readOnly: false })
-  })
+  const source = configSource.group
+  return sorted(groupOverrideProperties).map((property) =>
+    overrideEntry(config, property, { overrides, source }),
+  )
 }
 
 /** All properties of this broker, by name. */
@@ -99,17 +91,18 @@ export function describeBrokerDefault(config: BrokerConfig): ConfigEntry[] {
   return entries.toSorted((one, other) => compareText(one.name, other.name))
 }
 
-function topicEntry(
+/** Of a topic or a group: what is set on it, before what the broker has under another name. */
+function overrideEntry(
   config: BrokerConfig,
-  overrides: ReadonlyMap<string, string>,
   property: Property<unknown>,
+  { overrides, source }: { overrides: ReadonlyMap<string, string>; source: number },
 ): ConfigEntry {
   const { name } = property
   const [synonym] = property.synonyms
   const inherited = synonym === undefined ? [] : brokerSynonyms(config, synonym.name)
   const text = overrides.get(name)
   const value = text ?? topicDefaultText(config.layers, property)
-  const own = text === undefined ? [] : [{ name, value: text, source: configSource.topic }]
+  const own = text === undefined ? [] : [{ name, value: text, source }]
   return entryOf(property, { value, synonyms: [...own, ...inherited], readOnly: false })
 }
 

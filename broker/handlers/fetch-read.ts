@@ -156,16 +156,15 @@ function readOne(
   if (wanted.lastFetchedEpoch >= 0 && wanted.fetchOffset >= log.logStartOffset) {
     const diverging = divergence(partition, wanted)
     // Kafka: the leader does not know where that epoch ended, so it can't tell where the logs part.
-    if (diverging?.epoch === undefinedEpoch)
-      return refused(wanted, errors.offsetOutOfRange, partition)
+    if (diverging?.epoch === undefinedEpoch) return refused(wanted, errors.offsetOutOfRange)
     if (diverging !== undefined)
-      return { ...refused(wanted, errors.none, partition), divergingEpoch: diverging }
+      return { ...withoutRecords(wanted, partition), divergingEpoch: diverging }
   }
   if (reader.kind === 'consumer' && reader.rack !== '') {
     const consumer = { rack: reader.rack, offset: wanted.fetchOffset }
     const preferredReadReplica = closestReplica(partition, consumer, broker)
     if (preferredReadReplica !== undefined)
-      return { ...refused(wanted, errors.none, partition), preferredReadReplica }
+      return { ...withoutRecords(wanted, partition), preferredReadReplica }
   }
   if (reader.kind === 'follower' && followerMs !== undefined && isWithin(log, wanted.fetchOffset)) {
     const { brokerEpoch, connection } = reader
@@ -188,7 +187,7 @@ function readOne(
     atLeastOneBatch: bytesBefore === 0 && !isHeldUp,
     offsetMax: reader.kind === 'follower' ? log.nextOffset : committedEnd,
   })
-  if (!read.ok) return refused(wanted, read.error, partition)
+  if (!read.ok) return refused(wanted, read.error)
   wanted.found = partition
   return {
     wanted,
@@ -257,17 +256,29 @@ function divergence(
   return agrees ? undefined : end
 }
 
-function refused(wanted: FetchPartition, error: ErrorInfo, partition?: Partition): PartitionAnswer {
+/** Says nothing of the partition, as Kafka. */
+function refused(wanted: FetchPartition, error: ErrorInfo): PartitionAnswer {
   return {
     wanted,
     error,
-    highWatermark: partition?.highWatermark ?? unknownOffset,
-    lastStableOffset: partition?.lastStableOffset ?? unknownOffset,
-    logStartOffset: partition?.log.logStartOffset ?? unknownOffset,
-    leaderEpoch: partition?.leaderEpoch ?? -1,
+    highWatermark: unknownOffset,
+    lastStableOffset: unknownOffset,
+    logStartOffset: unknownOffset,
+    leaderEpoch: -1,
     divergingEpoch: undefined,
     abortedTransactions: null,
     preferredReadReplica: nobody,
     payload: undefined,
+  }
+}
+
+function withoutRecords(wanted: FetchPartition, partition: Partition): PartitionAnswer {
+  const { highWatermark, lastStableOffset, log, leaderEpoch } = partition
+  return {
+    ...refused(wanted, errors.none),
+    highWatermark,
+    lastStableOffset,
+    logStartOffset: log.logStartOffset,
+    leaderEpoch,
   }
 }

@@ -22,12 +22,13 @@ import {
   type FetchPartition,
 } from './fetch-session.ts'
 import type { BrokerServices, Handler, RequestContext } from './handler.ts'
+import { isIsolationLevel, readCommitted } from './isolation.ts'
 
 type FetchRequest = RequestOf<typeof Fetch>
 type FetchResponse = ResponseInputOf<typeof Fetch>
+type PartitionResponse = FetchResponse['responses'][number]['partitions'][number]
 
 const firstVersionWithTopicIds = 13
-const readCommitted = 1
 const firstVersionWithStorageError = 6
 const firstVersionWithRack = 11
 const firstVersionWithReplicaState = 15
@@ -48,6 +49,7 @@ export const handler: Handler<typeof Fetch> = {
   api: Fetch,
   handle(request, context) {
     if (namesTooLong(request)) return failed(errors.invalidRequest)
+    if (!isIsolationLevel(request.isolationLevel)) return refusedAll(request, context.version)
     const found = openContext(request, context)
     if ('code' in found) return failed(found)
     const fetch = new FetchInProgress(request, context, found)
@@ -341,7 +343,7 @@ function toResponse(
   answer: PartitionAnswer,
   error: ErrorInfo,
   currentLeader: CurrentLeader | undefined,
-): FetchResponse['responses'][number]['partitions'][number] {
+): PartitionResponse {
   return {
     partitionIndex: answer.wanted.partition,
     errorCode: error.code,
@@ -355,6 +357,24 @@ function toResponse(
     // Never null: librdkafka takes that for a broken response.
     records: answer.payload ?? noRecords,
   }
+}
+
+/** Up to version 6 an answer has no error of its own; from 13 on Kafka names no partitions beside it. */
+function refusedAll({ topics }: FetchRequest, version: number): FetchResponse {
+  const refused = (partitionIndex: number): PartitionResponse => ({
+    partitionIndex,
+    errorCode: errors.invalidRequest.code,
+    highWatermark: -1,
+    abortedTransactions: [],
+    records: noRecords,
+  })
+  const responses = topics.map(({ topic, topicId, partitions }) => ({
+    topic,
+    topicId,
+    partitions: partitions.map(({ partition }) => refused(partition)),
+  }))
+  const usesTopicIds = version >= firstVersionWithTopicIds
+  return { ...failed(errors.invalidRequest), responses: usesTopicIds ? [] : responses }
 }
 
 function failed(error: ErrorInfo): FetchResponse {

@@ -87,13 +87,9 @@ function whyNot(type: number, version: number): Refusal {
         message: 'This broker has no transactions: produce without a transactional id',
       }
     case keyType.share:
-      if (version >= firstVersionWithShare) {
-        return {
-          error: errors.coordinatorNotAvailable,
-          message: 'This broker does not coordinate share groups',
-        }
-      }
-      return invalidType(type)
+      return version >= firstVersionWithShare
+        ? { error: errors.invalidRequest, message: 'This broker does not coordinate share groups' }
+        : invalidType(type)
     default:
       return invalidType(type)
   }

@@ -3,6 +3,7 @@ import { ListOffsets } from '../../protocol/messages/list-offsets.ts'
 import type { RequestOf, ResponseInputOf } from '../../protocol/schema/api.ts'
 import type { Partition } from '../replica/partition.ts'
 import type { Handler, RequestContext } from './handler.ts'
+import { isIsolationLevel, readCommitted } from './isolation.ts'
 import { orStorageFailure } from './storage-failure.ts'
 
 type ListOffsetsRequest = RequestOf<typeof ListOffsets>
@@ -28,7 +29,6 @@ const firstVersions = new Map([
 ])
 
 const firstVersionWithEpoch = 4
-const readCommitted = 1
 /** A client; a replica is named by its id, and -2 is a tool that looks at the log of any replica. */
 const consumerId = -1
 const debuggingConsumerId = -2
@@ -42,7 +42,8 @@ export const handler: Handler<typeof ListOffsets> = {
       topics: request.topics.map(({ name, partitions }) => ({
         name,
         partitions: [...groupByIndex(partitions)].map(([partitionIndex, [asked, ...more]]) => {
-          if (more.length > 0) return refuse(partitionIndex, errors.invalidRequest)
+          if (more.length > 0 || !isIsolationLevel(request.isolationLevel))
+            return refuse(partitionIndex, errors.invalidRequest)
           return answer(name, asked, { request, context })
         }),
       })),

@@ -136,7 +136,10 @@ function response(
     brokers: endpoints.map(({ id, host, port, rack }) => ({ nodeId: id, host, port, rack })),
     clusterId: image.clusterId,
     controllerId: controllerFor(image, endpoints, context.broker.nodeId),
-    topics: wanted.map((topic) => ({ ...topicResponse(view, topic), topicAuthorizedOperations })),
+    topics: wanted.map((topic) => ({
+      topicAuthorizedOperations,
+      ...topicResponse(view, topic),
+    })),
     clusterAuthorizedOperations: request.includeClusterAuthorizedOperations
       ? allClusterOperations
       : operationsUnasked,
@@ -158,7 +161,9 @@ function topicResponse(view: View, wanted: Wanted): TopicResponse {
   if ('refused' in wanted) return failedTopic(wanted.name, zeroUuid, wanted.refused)
   if ('id' in wanted) {
     const topic = image.topicsById.get(wanted.id)
-    if (topic === undefined) return failedTopic(null, wanted.id, errors.unknownTopicId)
+    // Of a topic without a name Kafka does not say what one may do with it.
+    const unknown = failedTopic(null, wanted.id, errors.unknownTopicId)
+    if (topic === undefined) return { ...unknown, topicAuthorizedOperations: operationsUnasked }
     return knownTopic(view, topic)
   }
   const topic = image.topicsByName.get(wanted.name)

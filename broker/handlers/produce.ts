@@ -25,6 +25,14 @@ const firstVersionWithZstd = 7
 const firstVersionWithLeaders = 10
 const unknownOffset = -1
 
+/** Beside these Kafka tells nothing of the log (`ReplicaManager.appendToLocalLog`). */
+const saysNothing: ReadonlySet<ErrorInfo> = new Set([
+  errors.corruptMessage,
+  errors.messageTooLarge,
+  errors.recordListTooLarge,
+  errors.kafkaStorageError,
+])
+
 /** Appends record batches. KIP-98 (idempotence), KIP-467 (errors per record), KIP-516 (topic ids). */
 export const handler: Handler<typeof Produce> = {
   api: Produce,
@@ -192,7 +200,9 @@ class ProduceInProgress {
       errorCode: error.code,
       baseOffset: unknownOffset,
       logAppendTimeMs: -1,
-      logStartOffset: result?.logStartOffset ?? unknownOffset,
+      logStartOffset: saysNothing.has(error)
+        ? unknownOffset
+        : (result?.logStartOffset ?? unknownOffset),
       recordErrors: result?.recordErrors ?? [],
       errorMessage: result?.message ?? error.message,
     }

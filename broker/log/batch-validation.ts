@@ -101,9 +101,11 @@ function readWholeBatch(bytes: Buffer, config: LogConfig): BatchHeader | BatchRe
   const header = readBatchHeader(bytes, 0)
   if (header.magic !== batchMagic)
     return refuse(errors.invalidRecord, `A batch must have magic number 2, not ${header.magic}`)
-  if (header.sizeBytes > bytes.length || header.sizeBytes < batchHeaderBytes) {
-    const message = `A batch that says it has ${header.sizeBytes} bytes came with ${bytes.length}`
-    return refuse(errors.corruptMessage, message)
+  const { sizeBytes } = header
+  if (sizeBytes > bytes.length || sizeBytes < batchHeaderBytes) {
+    const isCut = sizeBytes > bytes.length
+    const message = `A batch that says it has ${sizeBytes} bytes came with ${bytes.length}`
+    return refuse(isCut ? errors.invalidRecord : errors.corruptMessage, message)
   }
   if (header.sizeBytes < bytes.length)
     return refuse(errors.invalidRecord, 'There must be exactly one batch for a partition')

@@ -21,7 +21,8 @@ export interface DescribedMember {
   readonly clientId: string
   readonly clientHost: string
   readonly subscribedTopicNames: readonly string[]
-  readonly subscribedTopicRegex: string | null
+  /** Empty: none. */
+  readonly subscribedTopicRegex: string
   readonly assignment: DescribedAssignment
   readonly targetAssignment: DescribedAssignment
   /** 0: of the classic protocol; 1: of the consumer protocol. */
@@ -63,7 +64,8 @@ function describeMember(
     clientId: metadata.clientId,
     clientHost: metadata.clientHost,
     subscribedTopicNames: metadata.subscribedTopicNames,
-    subscribedTopicRegex: metadata.subscribedTopicRegex,
+    // As Kafka: null is only for those that do not know.
+    subscribedTopicRegex: metadata.subscribedTopicRegex ?? '',
     assignment: described(assigned, image),
     targetAssignment: described(state.target(memberId), image),
     memberType: metadata.classicMember === null ? 1 : 0,

@@ -204,7 +204,7 @@ t.test('groups: what is set on one goes before what the broker has for all', asy
   const broker = await withTopic({ 'group.consumer.session.timeout.ms': '50000' })
   const timeout = 'consumer.session.timeout.ms'
   const before = (await configsOf(broker, configResource.group, 'g')).get(timeout)
-  t.match(before, { value: '50000', configSource: 5, configType: 3, readOnly: false })
+  t.match(before, { value: '50000', configSource: 4, configType: 3, readOnly: false })
   await set(broker, configResource.group, 'g', { [timeout]: '60000' })
   const after = (await configsOf(broker, configResource.group, 'g')).get(timeout)
   t.match(after, { value: '60000', configSource: 8 })

@@ -83,7 +83,10 @@ t.test('coordinator: transactions end a client at once, unknown types are refuse
     errorCode: errors.transactionalIdAuthorizationFailed.code,
     errorMessage: /no transactions/,
   })
-  t.match(await answerTo(6, 2), { errorCode: errors.coordinatorNotAvailable.code })
+  t.match(await answerTo(6, 2), {
+    errorCode: errors.invalidRequest.code,
+    errorMessage: /share groups/,
+  })
   t.match(await answerTo(5, 2), { errorCode: errors.invalidRequest.code })
   t.match(await answerTo(6, 3), { errorCode: errors.invalidRequest.code })
 })
