@@ -55,10 +55,10 @@ export class LogContent {
     return greatestTimestamp(this.#search(offsetMax))
   }
 
-  /** Starts a new segment at `nextOffset`. Throws `StorageError`. */
-  roll(nextOffset: number): void {
+  /** Starts a new segment at `baseOffset`. Throws `StorageError`. */
+  roll(baseOffset: number): void {
     const { files, derived } = this
-    files.roll(nextOffset)
+    files.roll(baseOffset)
     this.writer.segmentBegins()
     const producers = derived.captureProducers()
     if (producers !== undefined) files.ignoringErrors(() => derived.writeSnapshot(producers))

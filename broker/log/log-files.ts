@@ -167,9 +167,11 @@ export class LogFiles {
     for (const segment of this.segments.all) segment.saveIndexes()
   }
 
-  /** A new active segment, which begins at `baseOffset`. Throws `StorageError`; then nothing has changed. */
+  /** A new active segment, which begins at `baseOffset`; an empty one goes. Throws `StorageError`; then nothing has changed. */
   roll(baseOffset: number): void {
-    this.segments.push(this.#create(baseOffset))
+    const segment = this.#create(baseOffset)
+    if (this.segments.active.sizeBytes > 0) this.segments.push(segment)
+    else this.discard([this.segments.replaceActive(segment)])
   }
 
   /** Returns the new end of the log. Throws `StorageError`. */

@@ -89,6 +89,15 @@ export class LogSegments {
     return this.#segments.splice(0, this.#segments.length, segment)
   }
 
+  /** `segment` becomes the active one in place of another, which is empty. */
+  replaceActive(segment: Segment): Segment {
+    const { active } = this
+    assert(active.sizeBytes === 0, 'nothing gets lost')
+    assert(segment.baseOffset > active.baseOffset, 'I1: base offsets increase')
+    this.#segments[this.#segments.length - 1] = segment
+    return active
+  }
+
   /** `segment`, closed, takes the place of `count` closed ones from `index` on. */
   replace(index: number, count: number, segment: Segment): void {
     assert(count > 0 && index + count < this.#segments.length, 'the active segment stays')

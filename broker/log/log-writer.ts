@@ -28,8 +28,8 @@ export interface WrittenLog {
     readonly config: LogConfig
     readonly logStartOffset: number
     readonly nextOffset: number
-    /** Starts a new segment. Throws `StorageError`. */
-    roll(): void
+    /** Starts a new segment at `baseOffset`. Throws `StorageError`. */
+    roll(baseOffset: number): void
     /** Drops everything, and goes on at `offset`. Throws `StorageError`. */
     restartAt(offset: number): void
     deleteRecords(offset: number): void
@@ -129,7 +129,7 @@ export class LogWriter {
     for (const header of headers) {
       if (this.#mustRoll(header, end - from)) {
         this.#writeRun(bytes.subarray(from, end), run)
-        this.#log.owner.roll()
+        this.#log.owner.roll(this.#segmentBaseFor(header))
         from = end
         run = []
       }
@@ -163,13 +163,20 @@ export class LogWriter {
     if (last !== undefined) this.#log.written(nextOffsetOf(last), bytes.length)
   }
 
+  /** Where the log goes on; where the batch begins, when compaction has left a gap before it that no segment can hold. */
+  #segmentBaseFor(header: BatchHeader): number {
+    const { nextOffset } = this.#log.owner
+    const fits = nextOffsetOf(header) - 1 - nextOffset <= relativeOffsetMax
+    return fits ? nextOffset : header.baseOffset
+  }
+
   /** `pendingBytes` are about to be written before the batch. */
   #mustRoll(header: BatchHeader, pendingBytes: number): boolean {
     const { active } = this.#log.segments
+    if (nextOffsetOf(header) - 1 - active.baseOffset > relativeOffsetMax) return true
     const usedBytes = active.sizeBytes + pendingBytes
     if (usedBytes === 0) return false
     if (usedBytes + header.sizeBytes > this.#log.owner.config.segmentBytes) return true
-    if (nextOffsetOf(header) - 1 - active.baseOffset > relativeOffsetMax) return true
     const { indexes } = active
     if (indexes.isFull) return true
     const rollMs = segmentMsMax(this.#log.owner.config) - this.#rollJitterMs

@@ -338,11 +338,12 @@ export class PartitionLog implements SegmentOwner {
     return this.#content?.files.looksClean(this.#nextOffset, noted) ?? true
   }
 
-  /** Starts a new segment. Throws `StorageError`. */
-  roll(): void {
+  /** Starts a new segment, where the next offset to be written may be further on. Throws `StorageError`. */
+  roll(baseOffset = this.#nextOffset): void {
     const content = this.#opened
-    if (content.segments.active.sizeBytes === 0) return
-    content.roll(this.#nextOffset)
+    const { active } = content.segments
+    if (active.sizeBytes === 0 && active.baseOffset === baseOffset) return
+    content.roll(baseOffset)
     this.#bytesSinceCheckpoint = 0
     this.#events.checkpointDue(this)
   }

@@ -75,6 +75,40 @@ t.test('replica log: what is of a later epoch than the one fetched in is left ou
   await m.simulation.until(logs.close())
 })
 
+t.test(
+  'replica log: gaps of more than 2^31 offsets, before the first record and later',
+  async (t) => {
+    const m = machine()
+    const config = { cleanupPolicy: { compact: true, delete: false } } as const
+    const logs = await open(m, { config })
+    const follower = logs.create('follower', topicId, 0)
+    const far = 2 ** 32
+    const batches = [far, far + 1, 2 * far, 4 * far].map((baseOffset) => {
+      const bytes = batch([`record at ${baseOffset}`])
+      patchBatch(bytes, 0, baseOffset, 5)
+      return bytes
+    })
+    const options = { origin: 'replica', leaderEpoch: 5 } as const
+    t.match(follower.append(Buffer.concat(batches.slice(0, 3)), options), { ok: true })
+    follower.roll()
+    t.equal(follower.segments.active.sizeBytes, 0)
+    t.match(follower.append(Buffer.concat(batches.slice(3)), options), { ok: true })
+    t.equal(follower.nextOffset, 4 * far + 1)
+    t.equal(follower.segments.all.length, 3)
+    const records = readAll(follower)
+    t.equal(records.length, 4)
+    m.env.kill()
+    m.env.boot()
+    const killed = await open(m, { config })
+    t.same(readAll(killed.get('follower', 0)!), records, 'after a kill')
+    await m.simulation.until(killed.close())
+    const stopped = await open(m, { config })
+    t.same(readAll(stopped.get('follower', 0)!), records, 'after a clean stop')
+    t.equal(stopped.get('follower', 0)?.nextOffset, 4 * far + 1)
+    await m.simulation.until(stopped.close())
+  },
+)
+
 const compacted: Partial<LogConfig> = {
   cleanupPolicy: { compact: true, delete: false },
   minCleanableDirtyRatio: 0,
