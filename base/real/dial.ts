@@ -2,6 +2,7 @@ import * as net from 'node:net'
 import { NetworkError, type DialOptions, type Socket } from '../env.ts'
 import { networkError } from './coded-error.ts'
 import { ownBuffers, RealSocket } from './socket.ts'
+import { realTimers } from './timers.ts'
 
 /** Each lending connection has one: Windows reads ahead, so that none can be shared. */
 const lentBytes = 128 * 1024
@@ -26,19 +27,19 @@ export function dial(options: DialOptions): Promise<Socket> {
             },
           }
     const socket = net.connect({ host, port, noDelay: true, ...onread })
-    const timeout = setTimeout(() => {
-      const error = new NetworkError(`Failed to ${place} within ${options.timeoutMs} ms`, {
-        code: 'ETIMEDOUT',
-      })
-      socket.destroy(error)
-    }, options.timeoutMs)
+    const { timeoutMs } = options
+    const tooLate = (): void => {
+      const message = `Failed to ${place} within ${timeoutMs} ms`
+      socket.destroy(new NetworkError(message, { code: 'ETIMEDOUT' }))
+    }
+    const timeout = realTimers.after(timeoutMs, tooLate, { holdsProcess: true })
     const fail = (error: Error): void => {
-      clearTimeout(timeout)
+      timeout.cancel()
       reject(networkError(place, error))
     }
     socket.once('error', fail)
     socket.once('connect', () => {
-      clearTimeout(timeout)
+      timeout.cancel()
       socket.removeListener('error', fail)
       const data = (receiver: (chunk: Buffer) => void): void => {
         receive = receiver

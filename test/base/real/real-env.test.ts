@@ -165,6 +165,22 @@ t.test(
   },
 )
 
+t.test('dial: a time-out of more than Node can wait for at once', async (t) => {
+  const { network } = createRealEnv()
+  const warnings: string[] = []
+  const warned = (warning: Error): void => void warnings.push(warning.name)
+  process.on('warning', warned)
+  t.teardown(() => process.off('warning', warned))
+  const fail = (error: Error): void => void t.error(error)
+  const listener = await network.listen({ host: '127.0.0.1', port: 0 }, () => undefined, fail)
+  const { port } = listener
+  const socket = await network.dial({ host: '127.0.0.1', port, timeoutMs: 2 ** 40 })
+  await new Promise((resolve) => setImmediate(resolve))
+  t.same(warnings, [], 'it is not one of a millisecond')
+  socket.destroy()
+  await listener.close()
+})
+
 const crowdedServer = `
   const { createRealEnv } = await import(${JSON.stringify(join(here, '../../../base/real/real-env.js'))})
   let failures = 0
