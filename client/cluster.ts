@@ -93,6 +93,8 @@ interface Failure {
 interface KnownTopic {
   readonly metadata: TopicMetadata
   readonly learntMs: number
+  /** It has changed: only who has nothing better goes on with it, until it was asked for anew. */
+  readonly isOutdated?: true
 }
 
 /** Topics that go into one request: those asked for while the one before was on its way. */
@@ -161,9 +163,9 @@ export class Cluster {
     name: string,
     options?: { readonly allowAutoTopicCreation?: boolean },
   ): Promise<TopicMetadata> {
-    const known = this.cached(name)
-    if (known !== undefined) return known
-    return this.lookUp(name, options)
+    const isOutdated = this.#topics.get(name)?.isOutdated === true
+    const known = isOutdated ? undefined : this.cached(name)
+    return known ?? this.lookUp(name, options)
   }
 
   /** What is known of a topic, at once. When that is old, it is asked for again meanwhile. */
@@ -191,7 +193,8 @@ export class Cluster {
     const error = errors.get(name)
     if (error !== undefined) throw error
     const found = this.#topics.get(name)
-    if (found === undefined) throw refusal(`Topic ${name}`, unknownTopicCode, null, { topic: name })
+    if (found === undefined || found.isOutdated === true)
+      throw refusal(`Topic ${name}`, unknownTopicCode, null, { topic: name })
     return found.metadata
   }
 
@@ -344,15 +347,17 @@ export class Cluster {
   ): Promise<T> {
     const { env, callTimeoutMs } = this.#options
     const beforeRetry = (): void => {
-      this.#topics.clear()
+      for (const topic of this.#topics.keys()) this.forget(topic)
       this.#controllerId = -1
     }
     return retry({ env, timeoutMs: callTimeoutMs, beforeRetry, signal: options?.signal }, attempt)
   }
 
-  /** Forgets who leads a topic. */
+  /** What is known of a topic is no longer so: it is asked for again at its next use. */
   forget(topic: string): void {
-    this.#topics.delete(topic)
+    const known = this.#topics.get(topic)
+    if (known === undefined) return
+    this.#topics.set(topic, { metadata: known.metadata, learntMs: -Infinity, isOutdated: true })
   }
 
   /** A broker said who leads a partition now (KIP-951). False when we knew as much or more. */

@@ -1,4 +1,5 @@
 import type { AnyRecord } from './consumer/record.ts'
+import { isThenable } from './thenable.ts'
 
 /** Follows records from the code that sends them to the code that handles them. Without one nothing is paid for it. */
 export interface Telemetry {
@@ -98,11 +99,12 @@ function ending<T>(span: OpenTelemetrySpan, call: () => T): T {
     failed(span, error)
     throw error
   }
-  if (!(result instanceof Promise)) {
+  if (!isThenable(result)) {
     span.end()
     return result
   }
-  const settled: unknown = result.then(
+  // Once: a thenable that is none of ours may do its work at each call of `then`.
+  const settled: unknown = Promise.resolve(result).then(
     (value: unknown) => {
       span.end()
       return value

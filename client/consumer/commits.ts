@@ -58,9 +58,22 @@ export class Commits {
     try {
       await this.done(partitions)
     } catch (error) {
-      const failure = error instanceof Error ? error : new Error(String(error))
-      this.#options.report({ type: 'commit-failed', error: failure })
+      this.#failed(error)
     }
+  }
+
+  #failed(thrown: unknown): void {
+    const error = thrown instanceof Error ? thrown : new Error(String(thrown))
+    this.#options.report({ type: 'commit-failed', error })
+  }
+
+  /** As `automatically`, for partitions that are about to go: what is done now, whatever becomes of them. */
+  leaving(partitions: readonly Partition[]): void {
+    if (!this.automatic) return
+    const offsets = offsetsOf(partitions)
+    this.#inTurn(() => this.#send(offsets, partitions, undefined)).catch((error: unknown) =>
+      this.#failed(error),
+    )
   }
 
   close(): void {

@@ -185,8 +185,9 @@ export class Consumer implements AsyncDisposable {
     })
     this.#manual.active = true
     const names = new Set(partitions.map(({ topic, partition }) => `${topic}-${partition}`))
-    for (const known of this.#engine.partitions())
-      if (!names.has(known.name)) this.#engine.remove(known, notAssigned(known))
+    const leaving = [...this.#engine.partitions()].filter(({ name }) => !names.has(name))
+    this.#commits.leaving(leaving)
+    for (const known of leaving) this.#engine.remove(known, notAssigned(known))
     for (const [index, place] of partitions.entries()) {
       const start = starts[index] ?? { kind: 'committed' }
       const known = this.#engine.get(place)
@@ -300,7 +301,7 @@ export class Consumer implements AsyncDisposable {
     try {
       if (!this.#manual.active)
         await this.#assignment.leaving(() => this.#membership?.close({ timeoutMs }))
-      else await this.#commits.automatically(this.#engine.partitions())
+      else await this.#within(timeoutMs, this.#commits.automatically(this.#engine.partitions()))
       await (this.#manual.active ? this.#membership?.close({ timeoutMs }) : undefined)
     } catch (error) {
       this.#board.report({

@@ -194,6 +194,8 @@ export class Positions {
   #scheduleRefresh(): void {
     const { env, settings } = this.#host
     this.#refresh?.cancel()
+    // An answer may come after the end.
+    if (this.#closed) return
     this.#refresh = env.timers.after(settings.metadataMaxAgeMs, () => {
       this.#scheduleRefresh()
       this.refresh()

@@ -9,6 +9,7 @@ import type { AnyRecord } from './record.ts'
 import type { RunSettings } from './run-options.ts'
 import type { StatusEvent } from './status.ts'
 import type { Telemetry } from '../telemetry.ts'
+import { isThenable } from '../thenable.ts'
 import type { Stream } from './streams.ts'
 
 /** What a handler gets beside the record. */
@@ -408,13 +409,4 @@ function placeOf({ topic, partition, offset }: AnyRecord): {
 /** Bytes that don't parse now won't parse later. */
 function isHopeless(error: Error): boolean {
   return error instanceof KafkaError && (error.code === 'SERDE' || error.code === 'CORRUPT_DATA')
-}
-
-function isThenable(value: unknown): value is PromiseLike<unknown> {
-  return (
-    typeof value === 'object' &&
-    value !== null &&
-    'then' in value &&
-    typeof value.then === 'function'
-  )
 }

@@ -278,8 +278,11 @@ export class ProducerCore implements SenderHost, TopicWriterHost {
   #returned(queue: PartitionQueue, batch: ProducerBatch): void {
     queue.returned(batch)
     if (queue.inFlight.length > 0 || !queue.hasWork) return
-    // What waited for the answers of the old leader may go to the new one, which nobody else tells.
-    if (this.#leaderOf(queue) !== queue.sentTo) this.#route(queue)
+    // What waited for the answers of the old leader may go to the new one, which nobody else tells; or to the same, which
+    // let go of it while another was taken for the leader.
+    const leader = this.#leaderOf(queue)
+    if (leader !== queue.sentTo || this.#senders.get(leader)?.has(queue) !== true)
+      this.#route(queue)
   }
 
   #again(queue: PartitionQueue, batch: ProducerBatch, error: KafkaError, waitMs?: number): void {

@@ -80,6 +80,10 @@ export class Sender {
     else this.#wakeAt(this.#nowMs() + this.#host.settings.lingerMs)
   }
 
+  has(queue: PartitionQueue): boolean {
+    return this.#queues.has(queue)
+  }
+
   remove(queue: PartitionQueue): void {
     this.#queues.delete(queue)
   }

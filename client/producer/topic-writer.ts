@@ -263,14 +263,20 @@ export class TopicWriter {
   #findOut(): void {
     if (this.#asking) return
     this.#asking = true
-    this.#ask()
-      .finally(() => {
-        this.#asking = false
-      })
-      .catch(rethrow)
+    this.#ask().catch(rethrow)
   }
 
   async #ask(): Promise<void> {
+    const refused = await this.#lookUp()
+    // Before anybody hears of it: whoever waits anew must not wait for what is over.
+    this.#asking = false
+    if (refused !== undefined) return this.fail(refused)
+    this.resume()
+    if (this.#waiting.length > 0 && this.#count === 0) this.#findOut()
+  }
+
+  /** Until the topic is known or nobody waits any more; what it gives is final. */
+  async #lookUp(): Promise<KafkaError | undefined> {
     const { cluster, settings } = this.#host
     const { allowAutoTopicCreation, retryBackoffMs: minMs, retryBackoffMsMax: maxMs } = settings
     const backoff = new Backoff(cluster.env, { minMs, maxMs })
@@ -278,14 +284,15 @@ export class TopicWriter {
       try {
         await cluster.lookUp(this.name, { allowAutoTopicCreation })
         this.refresh()
-        if (this.#count > 0) return this.resume()
+        if (this.#count > 0) return undefined
       } catch (error) {
         if (!(error instanceof KafkaError)) throw error
-        if (!error.retriable) return this.fail(error)
+        if (!error.retriable) return error
         this.#lastError = error
       }
       await sleep(cluster.env, backoff.failed())
     }
+    return undefined
   }
 
   /** Ends waits that took too long. */

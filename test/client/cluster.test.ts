@@ -130,6 +130,23 @@ function listed(errorCode: number): Reaction {
   return { response: { topics: [{ name: 'orders', partitions }] } }
 }
 
+t.test(
+  'forget: who has nothing better goes on with what was known, and it is asked for',
+  async (t) => {
+    const w = await world()
+    t.equal((await w.simulation.until(w.cluster.topic('orders'))).partitions[0]?.leader, 1)
+    w.leader = 2
+    w.cluster.forget('orders')
+    t.equal(w.cluster.cached('orders')?.partitions[0]?.leader, 1)
+    await w.simulation.until(new Promise<void>((resolve) => w.env.timers.after(100, resolve)))
+    t.equal(w.cluster.cached('orders')?.partitions[0]?.leader, 2)
+    t.equal(w.asked(Metadata).length, 2)
+    w.leader = 1
+    w.cluster.forget('orders')
+    t.equal((await w.simulation.until(w.cluster.topic('orders'))).partitions[0]?.leader, 1)
+  },
+)
+
 t.test('retries: end when the time of the call is over, with the last error', async (t) => {
   const w = await world()
   w.react = () => listed(6)

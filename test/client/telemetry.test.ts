@@ -101,6 +101,22 @@ t.test('telemetry: a handler runs in the context that the record was sent in', a
   })
 })
 
+t.test('telemetry: a handler that gives what it sends is over when that is', async (t) => {
+  await using server = await startBroker({ topics: { words: 1 } })
+  const tracing = new FakeTracing()
+  await using kafka = new Kafka({ brokers: server.brokers, telemetry: openTelemetry(tracing.api) })
+  const producer = kafka.producer()
+  await producer.send(words, { value: 'a' })
+  const consumer = kafka.consumer({ group: 'readers', offsetReset: 'earliest' })
+  const handle = (): unknown => {
+    setImmediate(() => void consumer.close())
+    return producer.send(words, { value: 'b', partition: 7 })
+  }
+  await consumer.run(words, handle, { retry: { attempts: 1 } }).catch(() => undefined)
+  const [processed] = tracing.ended.filter(({ name }) => name === 'process words')
+  t.match(processed?.error, /has no partition 7/)
+})
+
 t.test('diagnostics channels: batches, fetches and what happens to a consumer', async (t) => {
   await using server = await startBroker({ topics: { words: 1 } })
   await using kafka = new Kafka({ brokers: server.brokers })

@@ -36,6 +36,32 @@ t.test('subscribe: records come in order, across batches and fetches', async (t)
   t.strictSame(await world.until(iterator.next()), { done: true, value: undefined })
 })
 
+t.test('assign: what is done in partitions that go is committed', async (t) => {
+  const world = await new LogWorld(2).open()
+  for (const log of world.partitions) log.append(['a', 'b', 'c'])
+  const { consumer, group } = inGroup(world)
+  consumer.assign([place(0)])
+  const iterator = records(consumer)
+  t.strictSame(await taken(world, iterator, 3), ['a', 'b', 'c'])
+  consumer.assign([place(1)])
+  t.strictSame(await taken(world, iterator, 1), ['a'])
+  t.strictSame(group.commits, [{ ...place(0), offset: 2 }])
+  await world.until(consumer.close())
+})
+
+t.test('close: waits no longer than it was told for a commit that nobody answers', async (t) => {
+  const world = await new LogWorld().open()
+  world.partitions[0]!.append(['a', 'b', 'c'])
+  const { consumer, group } = inGroup(world)
+  consumer.assign([place()])
+  const iterator = records(consumer)
+  t.strictSame(await taken(world, iterator, 2), ['a', 'b'])
+  group.commit = () => new Promise(() => undefined)
+  const startMs = world.env.clock.monotonicMs()
+  await world.until(consumer.close({ timeoutMs: 1000 }))
+  t.ok(world.env.clock.monotonicMs() - startMs < 1100)
+})
+
 t.test(
   'subscribe: a loop that is left commits what is done and not the record in hand',
   async (t) => {

@@ -42,6 +42,8 @@ export class ModelCluster {
   readonly partitions = new Map<string, ModelPartition[]>()
   readonly produced: ReceivedRequest[] = []
   readonly topicIds = new Map<string, string>()
+  /** What is said against a topic. */
+  readonly topicErrors = new Map<string, number>()
   /** For the whole request: silence, or the connection's end, before or after it was written. */
   onRequest: (
     request: ReceivedRequest,
@@ -154,6 +156,8 @@ export class ModelCluster {
       clusterId: 'c',
       controllerId: 1,
       topics: names.map((name) => {
+        const errorCode = this.topicErrors.get(name)
+        if (errorCode !== undefined) return { errorCode, name, partitions: [] }
         const partitions = this.partitions.get(name)
         if (partitions === undefined) return { errorCode: 3, name, partitions: [] }
         return {

@@ -83,6 +83,19 @@ t.test(
   },
 )
 
+t.test('producer: a topic that is refused for good fails every record at once', async (t) => {
+  const cluster = await ModelCluster.start(seed, {})
+  cluster.topicErrors.set('orders', 29)
+  const producer = cluster.kafka.producer({ maxBlockMs: 60_000 })
+  const startMs = cluster.kafka.env.clock.monotonicMs()
+  const messages = ['a', 'b', 'c', 'd'].map((value) => ({ value }))
+  const failed = cluster.until(producer.sendBatch(orders, messages))
+  const error = (await failed.catch((thrown: unknown) => thrown)) as BatchError
+  t.ok(cluster.kafka.env.clock.monotonicMs() - startMs < 10_000)
+  const codes = error.failed.map((each) => each.error.code)
+  t.same(codes, Array(4).fill('TOPIC_AUTHORIZATION_FAILED'))
+})
+
 t.test('producer: a partitioner of the application is asked', async (t) => {
   const cluster = await ModelCluster.start(seed, { orders: 3 })
   const producer = cluster.kafka.producer({ partitioner: ({ value }) => (value === 'bad' ? 9 : 2) })
