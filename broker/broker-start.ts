@@ -261,11 +261,12 @@ export class BrokerStart {
 
   /** Clients need not wait for it. */
   async #note(brokerEpoch: number): Promise<void> {
-    const { flushPolicy } = this.#given
-    for (const directory of this.#directories()) {
+    const directories = this.#directories()
+    const run = { ...this.#given, brokerEpoch, directoryCount: directories.length }
+    for (const directory of directories) {
       if (this.#offline.has(directory)) continue
       try {
-        await writeLastRun(this.#env.disk, directory, { brokerEpoch, flushPolicy })
+        await writeLastRun(this.#env.disk, directory, run)
       } catch (err) {
         if (!(err instanceof StorageError)) throw err
         // The next start then counts as one after a loss, which is the safe side.

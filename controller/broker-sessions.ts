@@ -19,6 +19,10 @@ export interface BrokerSessionsOptions {
 interface Session {
   readonly incarnation: Uuid
   fenced: boolean
+  /** It has registered or sent a heartbeat in this reign. */
+  isHeard: boolean
+  /** Another incarnation has come: this one is dead. */
+  isReturning: boolean
   deadlineMs: number
   /** Its connection is gone, and it must be back before this; undefined: it is there, or nobody knows better. */
   returnMs: number | undefined
@@ -55,6 +59,8 @@ const stallMsMin = 1000
  * I3: when more than half of the brokers expire within one heartbeat of each other, it is more likely this side that was
  *     cut off, or all of them at once: they get the time of one more heartbeat, and are then told together. One by one,
  *     each would leave the in-sync replicas to those whose end is only noticed a moment later.
+ * I4: for the same reason nobody's return counts while a reign has not heard of all others: when the whole cluster starts
+ *     again, each broker that returns would leave the ISR to the rest, and the last one left may be the one that is gone.
  */
 export class BrokerSessions {
   readonly #options: BrokerSessionsOptions
@@ -77,7 +83,8 @@ export class BrokerSessions {
     }>,
   ): void {
     this.end()
-    for (const { id, incarnation, fenced } of brokers) this.register(id, { incarnation, fenced })
+    for (const { id, incarnation, fenced } of brokers)
+      this.#add(id, { incarnation, fenced, isHeard: false })
   }
 
   /** Nobody's session ends from now on. */
@@ -92,8 +99,13 @@ export class BrokerSessions {
     brokerId: number,
     broker: { readonly incarnation: Uuid; readonly fenced: boolean },
   ): void {
+    this.#add(brokerId, { ...broker, isHeard: true })
+  }
+
+  #add(brokerId: number, broker: Pick<Session, 'incarnation' | 'fenced' | 'isHeard'>): void {
     const session = {
       ...broker,
+      isReturning: false,
       deadlineMs: this.#newDeadlineMs(brokerId),
       returnMs: undefined,
       appliedOffset: -1,
@@ -123,6 +135,7 @@ export class BrokerSessions {
     const { fenced, appliedOffset, endOffset } = heartbeat
     const wallMs = this.#options.env.clock.wallMs()
     session.fenced = fenced
+    session.isHeard = true
     if (fenced) session.shutdownOffset = undefined
     session.deadlineMs = this.#newDeadlineMs(brokerId)
     session.returnMs = undefined
@@ -144,6 +157,31 @@ export class BrokerSessions {
     const session = this.#sessions.get(brokerId)
     if (session === undefined || session.fenced || session.returnMs !== undefined) return false
     return session.deadlineMs > this.#options.env.clock.monotonicMs()
+  }
+
+  /**
+   * A new incarnation of the broker has come. Who else serves by what is stored, and has not been heard of in this reign,
+   * may be as dead: `unheard` must have come or expired before anything follows from that (I4). `returning` are those
+   * whose new incarnations have come, this one among them.
+   */
+  returns(brokerId: number): { readonly unheard: number[]; readonly returning: number[] } {
+    const own = this.#sessions.get(brokerId)
+    if (own === undefined || own.fenced) return { unheard: [], returning: [] }
+    own.isReturning = true
+    const serving = [...this.#sessions].filter(([, { fenced }]) => !fenced)
+    const idsOf = (entries: typeof serving): number[] => entries.map(([id]) => id)
+    return {
+      unheard: idsOf(serving.filter(([, { isHeard, isReturning }]) => !isHeard && !isReturning)),
+      returning: idsOf(serving.filter(([, { isReturning }]) => isReturning)),
+    }
+  }
+
+  /** The sessions of these end now. */
+  expire(brokerIds: readonly number[]): void {
+    for (const brokerId of brokerIds) {
+      const session = this.#sessions.get(brokerId)
+      if (session !== undefined) session.fenced = true
+    }
   }
 
   /** Other brokers must know of everything up to `offset` before this one stops. The first offset counts. */
@@ -201,10 +239,7 @@ export class BrokerSessions {
     const lateMs = nowMs - this.#tickDueMs
     if (lateMs > stallMsMin) this.#forgive(lateMs)
     const expired = this.#expiredAt(nowMs)
-    for (const brokerId of expired) {
-      const session = this.#sessions.get(brokerId)
-      if (session !== undefined) session.fenced = true
-    }
+    this.expire(expired)
     this.#arm()
     if (expired.length > 0) this.#options.onExpired(expired)
   }

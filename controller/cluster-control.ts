@@ -2,6 +2,7 @@ import type { Env } from '../base/env.ts'
 import type { Logger } from '../base/logger.ts'
 import type { Uuid } from '../base/uuid.ts'
 import type { ClusterImage } from '../broker/metadata/image.ts'
+import { errors } from '../protocol/errors.ts'
 import { BrokerSessions, type BrokerObserver } from './broker-sessions.ts'
 import {
   planHeartbeat,
@@ -9,11 +10,12 @@ import {
   planUnregistration,
   type BrokerControlState,
   type BrokerRegistration,
+  type PlannedRegistration,
 } from './brokers.ts'
 import type { BrokerHeartbeat, HeartbeatAnswer } from './controller-link.ts'
 import { fencing, planTransitions, type FencingPlanner } from './fencing.ts'
 import type { MetadataWriter, WriterState } from './metadata-writer.ts'
-import type { Outcome } from './outcome.ts'
+import { refuse, type Outcome } from './outcome.ts'
 
 export interface SessionOptions {
   /** `broker.session.timeout.ms` */
@@ -59,18 +61,18 @@ export class ClusterControl {
   async registerBroker(
     registration: BrokerRegistration,
   ): Promise<Outcome<{ readonly epoch: number }>> {
-    const { writer, sessions, logger } = this.#options
+    const { writer, logger } = this.#options
     const { brokerId, incarnation } = registration
-    const isLocal = brokerId === sessions?.localBrokerId
-    const planned = planRegistration(
-      {
-        ...this.#options.planner(),
-        servesAtOnce: sessions === undefined || isLocal,
-        isLive: sessions !== undefined && !isLocal && this.#sessions.isLive(brokerId),
-        sessionTimeoutMs: sessions?.timeoutMs ?? 0,
-      },
-      registration,
-    )
+    let planned = this.#planRegistration(registration)
+    if (planned.ok && planned.isNewIncarnation) {
+      const { unheard, returning } = this.#sessions.returns(brokerId)
+      if (unheard.length > 0) planned = refuse(errors.brokerNotAvailable, waitingText(unheard))
+      else if (returning.length > 1) {
+        this.#sessions.expire(returning)
+        await this.#fence(returning)
+        planned = this.#planRegistration(registration)
+      }
+    }
     if (!planned.ok) {
       logger.warn({ brokerId, reason: planned.message }, 'A broker was refused')
       return planned
@@ -87,6 +89,19 @@ export class ClusterControl {
     if (settled !== undefined && !settled.ok) return settled
     if (outcome.ok) logger.info({ brokerId, epoch: outcome.epoch }, 'A broker has registered')
     return outcome
+  }
+
+  #planRegistration(registration: BrokerRegistration): Outcome<PlannedRegistration> {
+    const { sessions, planner } = this.#options
+    const { brokerId } = registration
+    const isLocal = brokerId === sessions?.localBrokerId
+    const rules = {
+      ...planner(),
+      servesAtOnce: sessions === undefined || isLocal,
+      isLive: sessions !== undefined && !isLocal && this.#sessions.isLive(brokerId),
+      sessionTimeoutMs: sessions?.timeoutMs ?? 0,
+    }
+    return planRegistration(rules, registration)
   }
 
   /** Keeps the session of the broker, and moves it on: it serves, or it stops. */
@@ -224,4 +239,11 @@ function suspendedAnswer(
     shouldShutdown: false,
     suspended: true,
   }
+}
+
+function waitingText(unheard: readonly number[]): string {
+  return (
+    `This controller has not heard of broker ${unheard.join(', ')} yet: until it has, or their sessions have ended, ` +
+    'nobody knows who has what'
+  )
 }

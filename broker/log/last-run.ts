@@ -1,11 +1,11 @@
 /**
  * The `.millrace_last_run` file in each log directory says under which registration the logs were last written, in which
- * boot of the kernel, and whether appends were synced before they counted:
+ * boot of the kernel, whether appends were synced before they counted, and how many log directories there were:
  *
- *   {"version":0,"brokerEpoch":17,"bootId":"6f1c…","flushPolicy":"ack"}
+ *   {"version":0,"brokerEpoch":17,"bootId":"6f1c…","flushPolicy":"ack","directories":2}
  *
  * With the mark of a clean stop missing, it still tells a killed process, whose page cache survived, from a power cut,
- * and this directory from an empty one in its place.
+ * and this directory from an empty one in its place; and that one was taken out of the configuration, with all it held.
  */
 import { StorageError, type Disk } from '../../base/env.ts'
 import { publish } from '../../base/publish.ts'
@@ -18,6 +18,8 @@ export interface LastRun {
   /** Empty: unknown. */
   readonly bootId: string
   readonly flushPolicy: string
+  /** 0: unknown, an older broker wrote it. */
+  readonly directoryCount: number
 }
 
 /** What the controller must know of a broker that returns. */
@@ -40,8 +42,12 @@ export function claimOf(
 ): Claim {
   const { disk, directories, cleanEpoch } = options
   if (epoch < 0) return nothing
-  if (cleanEpoch === epoch) return { previousEpoch: epoch, stoppedCleanly: true }
   const runs = directories.map((directory) => readLastRun(disk, directory))
+  const hadMore = runs.some(
+    (run) => run?.brokerEpoch === epoch && run.directoryCount > directories.length,
+  )
+  if (hadMore) return nothing
+  if (cleanEpoch === epoch) return { previousEpoch: epoch, stoppedCleanly: true }
   if (!runs.every((run) => run?.brokerEpoch === epoch)) return nothing
   const bootId = currentBoot(disk)
   if (bootId !== '' && runs.every((run) => run?.bootId === bootId)) {
@@ -60,10 +66,11 @@ export function claimOf(
 export function writeLastRun(
   disk: Disk,
   directory: string,
-  run: { readonly brokerEpoch: number; readonly flushPolicy: string },
+  run: Omit<LastRun, 'bootId'>,
 ): Promise<void> {
-  const { brokerEpoch, flushPolicy } = run
-  const text = JSON.stringify({ version: 0, brokerEpoch, bootId: currentBoot(disk), flushPolicy })
+  const { brokerEpoch, flushPolicy, directoryCount: directories } = run
+  const bootId = currentBoot(disk)
+  const text = JSON.stringify({ version: 0, brokerEpoch, bootId, flushPolicy, directories })
   return publish(disk, `${directory}/${fileName}`, Buffer.from(text))
 }
 
@@ -84,12 +91,13 @@ export function withdrawLastRun(disk: Disk, directories: readonly string[]): voi
 function readLastRun(disk: Disk, directory: string): LastRun | undefined {
   const text = readText(disk, `${directory}/${fileName}`)
   const match =
-    /^\{"version":0,"brokerEpoch":(\d{1,15}),"bootId":"([0-9a-f-]{0,64})","flushPolicy":"([a-z]{1,16})"\}$/.exec(
+    /^\{"version":0,"brokerEpoch":(\d{1,15}),"bootId":"([0-9a-f-]{0,64})","flushPolicy":"([a-z]{1,16})"(?:,"directories":(\d{1,6}))?\}$/.exec(
       text,
     )
-  const [, epoch, bootId, flushPolicy] = match ?? []
+  const [, epoch, bootId, flushPolicy, directories = '0'] = match ?? []
   if (epoch === undefined || bootId === undefined || flushPolicy === undefined) return undefined
-  return { brokerEpoch: Number(epoch), bootId, flushPolicy }
+  const directoryCount = Number(directories)
+  return { brokerEpoch: Number(epoch), bootId, flushPolicy, directoryCount }
 }
 
 /** Empty where the system has no such thing: then nothing is concluded from it. */

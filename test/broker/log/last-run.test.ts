@@ -18,7 +18,8 @@ async function prepared(flushPolicy: string): Promise<SimulatedEnv> {
   boot(env, '11111111-2222-3333-4444-555555555555')
   for (const directory of ['/a', '/b']) {
     env.disk.makeDirectory(directory)
-    await env.simulation.until(writeLastRun(env.disk, directory, { brokerEpoch: 7, flushPolicy }))
+    const run = { brokerEpoch: 7, flushPolicy, directoryCount: 2 }
+    await env.simulation.until(writeLastRun(env.disk, directory, run))
   }
   return env
 }
@@ -60,6 +61,24 @@ t.test(
   },
 )
 
+t.test(
+  'last run: a directory that was taken out of the configuration has taken its logs along',
+  async (t) => {
+    const env = await prepared('ack')
+    const claimWith = (directories: readonly string[], cleanEpoch: number): Claim =>
+      claimOf({ disk: env.disk, directories, cleanEpoch }, 7)
+    t.same(claimWith(['/a'], -1), lost, 'after a kill')
+    t.same(claimWith(['/a'], 7), lost, 'after a clean stop')
+    t.same(claimWith(['/a', '/b'], 7), { previousEpoch: 7, stoppedCleanly: true })
+    const file = env.disk.open('/a/.millrace_last_run', 'write')
+    file.truncate(0)
+    const older = '{"version":0,"brokerEpoch":7,"bootId":"","flushPolicy":"ack"}'
+    file.write([Buffer.from(older)], 0)
+    file.close()
+    t.same(claimWith(['/a'], -1), { previousEpoch: 7, stoppedCleanly: false }, 'of an older broker')
+  },
+)
+
 t.test('clean stop: a directory that can not be opened leaves nothing proved', async (t) => {
   const m = machine()
   const directories = ['/one', '/two']
@@ -80,7 +99,7 @@ async function running() {
   const directories = ['/a', '/b']
   const logs = await open(m, { directories })
   for (const directory of directories) {
-    const run = { brokerEpoch: 7, flushPolicy: 'interval' }
+    const run = { brokerEpoch: 7, flushPolicy: 'interval', directoryCount: 2 }
     await m.simulation.until(writeLastRun(m.env.disk, directory, run))
   }
   return { m, logs }
