@@ -56,7 +56,9 @@ async function foundOrFindNow(options: FoundingOptions, keys: MetadataKeys): Pro
   const { store, env } = options
   const founded = options.clusterId ?? uuidToText(randomUuid(env.random))
   if ((await store.get(keys.id)) === undefined) await found(store, keys, founded)
-  return foundedIn(await store.get(keys.id))
+  const stored = await store.get(keys.id)
+  if (stored === undefined) throw new AmbiguousError('the metadata store has not answered in time')
+  return foundedIn(stored)
 }
 
 /** Throws `MetadataFormatError` when nothing that this program knows is stored. */

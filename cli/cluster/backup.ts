@@ -12,17 +12,22 @@ export interface BackupOptions extends GlobalOptions {
 
 /** Copies the metadata to a file; the cluster may run. */
 export async function backUpCluster(path: string, options: BackupOptions): Promise<void> {
-  await backUpMetadata(path, { ...options, set: [], dataDir: controllerOf(options) })
+  await backUpMetadata(path, { ...options, ...controllerOf(options) })
 }
 
 /** Refused while the controller runs. */
 export async function restoreCluster(path: string, options: BackupOptions): Promise<void> {
-  await restoreMetadata(path, { ...options, set: [], dataDir: controllerOf(options) })
+  await restoreMetadata(path, { ...options, ...controllerOf(options) })
 }
 
-function controllerOf({ dataDir }: BackupOptions): string {
+/** What its controller is started with: the store may be elsewhere. */
+function controllerOf({ dataDir }: BackupOptions): { dataDir: string; set: readonly string[] } {
   const directory = new ClusterDirectory(dataDir)
-  if (directory.layout() !== undefined) return directory.controllerPath
+  const layout = directory.layout()
+  if (layout !== undefined) {
+    const set = Object.entries(layout.properties).map(([name, value]) => `${name}=${value}`)
+    return { dataDir: directory.controllerPath, set }
+  }
   throw new CliError({
     code: 'NO_CLUSTER',
     message: `There is no cluster in ${directory.path}`,

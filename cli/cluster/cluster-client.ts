@@ -1,5 +1,6 @@
+import { setTimeout as sleep } from 'node:timers/promises'
 import { changing } from '../../client/changes.ts'
-import { refusal, throwIfRefused } from '../../client/errors.ts'
+import { KafkaError, refusal, throwIfRefused } from '../../client/errors.ts'
 import type { Kafka } from '../../client/kafka.ts'
 import { errors } from '../../protocol/errors.ts'
 import { AlterPartitionReassignments } from '../../protocol/messages/alter-partition-reassignments.ts'
@@ -19,6 +20,10 @@ import { exitCodes } from '../exit-codes.ts'
 import type { GlobalOptions } from '../options.ts'
 import { ClusterDirectory } from './cluster-directory.ts'
 import { localHost } from './local-cluster.ts'
+
+/** A controller that dies is replaced within its lease; one that is started again reads its store first. */
+const takeoverMsMax = 15_000
+const movesPerRequestMax = 1000
 
 /** What every command about a cluster understands. */
 export interface ClusterOptions extends GlobalOptions {
@@ -131,13 +136,22 @@ export class ClusterClient implements AsyncDisposable {
     }
   }
 
-  /** Who writes the metadata; undefined when nobody does. */
+  /** Who writes the metadata; undefined when nobody does, for longer than another needs to take over. */
   async controllerId(): Promise<number | undefined> {
     const topics = [{ topicName: metadataTopic, partitions: [{ partitionIndex: 0 }] }]
-    const response = await this.#ask(DescribeQuorum, { topics })
-    throwIfRefused('The controller', response.errorCode, response.errorMessage)
-    const leaderId = response.topics[0]?.partitions[0]?.leaderId ?? -1
-    return leaderId < 0 ? undefined : leaderId
+    const deadlineMs = performance.now() + takeoverMsMax
+    for (;;) {
+      try {
+        const response = await this.#askOnce(DescribeQuorum, { topics })
+        throwIfRefused('The controller', response.errorCode, response.errorMessage)
+        const leaderId = response.topics[0]?.partitions[0]?.leaderId ?? -1
+        return leaderId < 0 ? undefined : leaderId
+      } catch (error) {
+        if (!(error instanceof KafkaError) || !error.retriable) throw error
+        if (performance.now() > deadlineMs) return undefined
+      }
+      await sleep(500)
+    }
   }
 
   /** Bytes of each replica on a broker, by `keyOf`. */
@@ -183,7 +197,14 @@ export class ClusterClient implements AsyncDisposable {
 
   /** Resolves with those that were refused; a cancel where nothing is under way is none of them. */
   async reassign(moves: readonly Move[]): Promise<readonly Refused[]> {
-    if (moves.length === 0) return []
+    const refused: Refused[] = []
+    // The controller takes so much at once as fits into one change of its store.
+    for (let from = 0; from < moves.length; from += movesPerRequestMax)
+      refused.push(...(await this.#reassign(moves.slice(from, from + movesPerRequestMax))))
+    return refused
+  }
+
+  async #reassign(moves: readonly Move[]): Promise<Refused[]> {
     const topics = byTopic(moves, ({ index, replicas }) => ({
       partitionIndex: index,
       replicas: replicas === null ? null : [...replicas],

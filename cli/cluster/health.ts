@@ -58,12 +58,24 @@ export async function showHealth(options: HealthOptions): Promise<void> {
     })
   }
   const health = healthOf(state)
-  await writeOut(process.stdout, formatHealth(state, health, options))
+  const controllerId = await client.controllerId()
+  await writeOut(process.stdout, formatHealth({ ...state, controllerId }, health, options))
+  if (controllerId === undefined) throw noController()
   if (isHealthy(health)) return
   throw new CliError({
     code: 'UNHEALTHY',
     message: `The cluster is not healthy: ${healthText(health)}`,
     fix: 'see "millrace cluster status", and start the brokers that are away',
+    exitCode: exitCodes.failed,
+  })
+}
+
+/** What brokers tell of the cluster is then as old as that, and nobody is elected. */
+export function noController(): CliError {
+  return new CliError({
+    code: 'NO_CONTROLLER',
+    message: 'No controller writes metadata now: nobody would take over from a broker that stops',
+    fix: 'look at the log of the controller: it may be away, or its disk or etcd refuse it',
     exitCode: exitCodes.failed,
   })
 }
@@ -97,7 +109,11 @@ async function openWithin(options: HealthOptions, deadlineMs: number): Promise<C
 }
 
 function formatHealth(
-  { clusterId, partitions }: ClusterState,
+  {
+    clusterId,
+    partitions,
+    controllerId,
+  }: ClusterState & { readonly controllerId: number | undefined },
   health: Health,
   { output }: HealthOptions,
 ): string {
@@ -105,14 +121,18 @@ function formatHealth(
   if (output === 'json') {
     return formatJson({
       cluster_id: clusterId,
-      healthy: isHealthy(health),
+      healthy: isHealthy(health) && controllerId !== undefined,
+      controller_id: controllerId ?? null,
       partition_count: partitions.length,
       brokers_away: awayIds,
       offline: offline.map(partitionJson),
       under_replicated: underReplicated.map(partitionJson),
     })
   }
-  if (isHealthy(health)) return `healthy: ${healthText(health)}\n`
+  if (isHealthy(health)) {
+    const what = controllerId === undefined ? 'no controller' : 'healthy'
+    return `${what}: ${healthText(health)}\n`
+  }
   const bad = partitions.filter((each) => offline.includes(each) || underReplicated.includes(each))
   return formatPartitions(bad)
 }

@@ -68,8 +68,8 @@ async function throttle(
   moves: readonly Move[],
   rate: number,
 ): Promise<void> {
-  const [{ partitions }, reassignments] = [await client.state(), await client.reassignments()]
-  const changes = throttleChanges(moves, { partitions, reassignments }, rate)
+  const [state, reassignments] = [await client.state(), await client.reassignments()]
+  const changes = throttleChanges(moves, { ...state, reassignments }, rate)
   await client.alterConfigs(changes)
   process.stderr.write(
     changes.length === 0

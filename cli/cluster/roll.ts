@@ -5,7 +5,7 @@ import { wholeNumber, type GlobalOptions } from '../options.ts'
 import { formatJson, writeOut } from '../output.ts'
 import { ClusterClient } from './cluster-client.ts'
 import { ClusterDirectory, type BrokerProcess } from './cluster-directory.ts'
-import { waitForHealth } from './health.ts'
+import { noController, waitForHealth } from './health.ts'
 import { counted, duration, Progress, waitUntil } from './progress.ts'
 
 export interface RollOptions extends GlobalOptions {
@@ -36,6 +36,8 @@ export async function roll(options: RollOptions): Promise<void> {
   for (const [index, id] of ids.entries()) {
     if (index > 0) await sleep(settleMs)
     await waitForHealth(() => client.state(), limitMs, progress)
+    // It could neither hand over nor come back.
+    if ((await client.controllerId()) === undefined) throw noController()
     await restart(directory, id, limitMs, progress)
     // It knows at least what happened before it was let in again: that it had left its partitions.
     await waitForHealth(() => client.state(id), limitMs, progress)

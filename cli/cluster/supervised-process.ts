@@ -140,8 +140,13 @@ export class SupervisedProcess {
     } else if (this.#options.isWanted()) {
       this.#startAgain(how, child.exitCode === exitCodes.ok)
     } else {
-      this.#options.say(`${this.#options.name} has left the cluster`)
+      this.#hasLeft()
     }
+  }
+
+  #hasLeft(): void {
+    this.#options.say(`${this.#options.name} has left the cluster`)
+    this.#options.changed()
   }
 
   #startAgain(how: string, isOrderly: boolean): void {
@@ -151,7 +156,10 @@ export class SupervisedProcess {
     this.#backoffMs = Math.min(this.#backoffMs * 2, backoffMsMax)
     const why = this.#report === undefined ? '' : `: ${this.#report.message}`
     say(`${name} has ended (${how})${why}; starting it again`)
-    this.#timer = setTimeout(() => this.#spawn(), waitMs)
+    this.#timer = setTimeout(() => {
+      if (this.#options.isWanted()) this.#spawn()
+      else this.#hasLeft()
+    }, waitMs)
   }
 
   #refusal(how: string, exitCode: number): Report {

@@ -1,4 +1,5 @@
 import type {
+  BrokerState,
   ClusterClient,
   ConfigChange,
   ConfigResource,
@@ -27,17 +28,21 @@ interface Copy {
 export function throttleChanges(
   moves: readonly Move[],
   seen: {
+    readonly brokers: readonly Pick<BrokerState, 'id' | 'isAlive'>[]
     readonly partitions: readonly PartitionState[]
     readonly reassignments: readonly Reassignment[]
   },
   bytesPerSecond: number,
 ): ConfigChange[] {
   const copies = copiesOf(moves, seen)
-  const brokers = new Set(copies.flatMap(({ from, to }) => [...from, ...to]))
+  const away = new Set(seen.brokers.filter(({ isAlive }) => !isAlive).map(({ id }) => id))
+  const involved = new Set(copies.flatMap(({ from, to }) => [...from, ...to]))
+  // Who is away copies nothing, and can't be told.
+  const brokers = [...involved].filter((id) => !away.has(id))
   const topics = new Set(copies.map(({ topic }) => topic))
   const value = String(bytesPerSecond)
   return [
-    ...Array.from(brokers, (id) => ({
+    ...brokers.map((id) => ({
       resource: { type: 'broker', name: String(id) } as const,
       values: Object.fromEntries(rates.map((name) => [name, value])),
     })),
@@ -53,7 +58,7 @@ export function throttleChanges(
 
 function copiesOf(
   moves: readonly Move[],
-  { partitions, reassignments }: Parameters<typeof throttleChanges>[1],
+  { partitions, reassignments }: Omit<Parameters<typeof throttleChanges>[1], 'brokers'>,
 ): Copy[] {
   const copies = new Map<string, Copy>()
   for (const { topic, index, replicas, adding } of reassignments) {

@@ -68,6 +68,23 @@ class Path extends MemoryStore {
   }
 }
 
+t.test('founding: a new store that answers late is asked again', async (t) => {
+  const env = manualEnv(1)
+  let tries = 0
+  class LateStore extends MemoryStore {
+    override async transact(...request: Parameters<MemoryStore['transact']>) {
+      tries += 1
+      if (tries === 1) throw new AmbiguousError('late')
+      return super.transact(...request)
+    }
+  }
+  const opening = open(env, new LateStore(), { nodeId: 1, clusterId: 'mine' })
+  await env.advance(1000)
+  const writer = await opening
+  t.equal(writer.image.clusterId, 'mine')
+  await writer.close()
+})
+
 t.test('candidacy: the first takes the seat at once, the second stands by', async (t) => {
   const env = manualEnv(1)
   const store = new MemoryStore()

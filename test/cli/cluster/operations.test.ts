@@ -21,7 +21,10 @@ interface Status {
 t.setTimeout(240_000)
 const directory = t.testdir()
 const files = t.testdir({})
-const cluster = await startCluster(t, directory, ['--brokers', '4', '--base-port', '0'])
+// Its metadata are not where they are when nothing is said.
+const elsewhere = ['--set', `metadata.log.dir=${join(files, 'metadata')}`]
+const started = ['--brokers', '4', '--base-port', '0', ...elsewhere]
+const cluster = await startCluster(t, directory, started)
 
 const onCluster = (...args: string[]): Promise<Outcome> =>
   runCommand(['cluster', ...args, '--data-dir', directory])

@@ -4,6 +4,7 @@ import { throttleChanges } from '../../../cli/cluster/throttle.ts'
 const partition = (index: number, replicas: number[]) => {
   return { topic: 'a', index, leader: replicas[0] ?? -1, replicas, inSync: replicas }
 }
+const brokers = [1, 2, 3, 4].map((id) => ({ id, isAlive: true }))
 const rates = {
   'leader.replication.throttled.rate': '500',
   'follower.replication.throttled.rate': '500',
@@ -15,7 +16,7 @@ t.test('throttle: the brokers that take part, and the replicas that copy', async
     { topic: 'a', index: 0, replicas: [1, 3] },
     { topic: 'a', index: 1, replicas: [2, 1] },
   ]
-  t.same(throttleChanges(moves, { partitions, reassignments: [] }, 500), [
+  t.same(throttleChanges(moves, { brokers, partitions, reassignments: [] }, 500), [
     ...['1', '2', '3'].map((name) => ({ resource: { type: 'broker', name }, values: rates })),
     {
       resource: { type: 'topic', name: 'a' },
@@ -25,12 +26,12 @@ t.test('throttle: the brokers that take part, and the replicas that copy', async
       },
     },
   ])
-  t.same(throttleChanges([], { partitions, reassignments: [] }, 500), [])
+  t.same(throttleChanges([], { brokers, partitions, reassignments: [] }, 500), [])
 })
 
 t.test('throttle: what is on the move already counts too', async (t) => {
   const moving = { topic: 'a', index: 0, replicas: [3, 1, 2], adding: [3], removing: [2] }
-  const seen = { partitions: [partition(0, [3, 1, 2])], reassignments: [moving] }
+  const seen = { brokers, partitions: [partition(0, [3, 1, 2])], reassignments: [moving] }
   const replicasIn = (changes: ReturnType<typeof throttleChanges>) =>
     changes.find(({ resource }) => resource.type === 'topic')?.values
   t.same(replicasIn(throttleChanges([], seen, 500)), {
@@ -48,4 +49,12 @@ t.test('throttle: what is on the move already counts too', async (t) => {
   )
   const back = { topic: 'a', index: 0, replicas: null }
   t.same(throttleChanges([back], seen, 500), [])
+})
+
+t.test('throttle: a broker that is away is not told', async (t) => {
+  const partitions = [partition(0, [1, 2])]
+  const moves = [{ topic: 'a', index: 0, replicas: [1, 3] }]
+  const seen = { partitions, reassignments: [], brokers: [{ id: 2, isAlive: false }] }
+  const names = throttleChanges(moves, seen, 500).map(({ resource }) => resource.name)
+  t.same(names, ['1', '3', 'a'])
 })
