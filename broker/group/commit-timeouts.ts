@@ -1,8 +1,12 @@
 import type { Env, Timer } from '../../base/env.ts'
 
-interface Wait {
+interface Wait<T> {
   readonly dueMs: number
-  readonly expire: () => void
+  readonly resolve: (value: T) => void
+  readonly reject: (error: unknown) => void
+  readonly gaveUp: () => void
+  /** All that wait for the same. */
+  readonly others: Set<Wait<T>>
 }
 
 /** Gives up waiting for commits after a while, with one timer for all: nearly every one comes long before its time. */
@@ -11,7 +15,9 @@ export class CommitTimeouts<T> {
   readonly #delayMs: number
   readonly #onTimeout: () => T
   /** In the order of their deadlines, since all have the same delay. */
-  readonly #waits = new Set<Wait>()
+  readonly #waits = new Set<Wait<T>>()
+  /** What is waited for tells each group once: a promise keeps every reaction until it settles, even of who gave up. */
+  readonly #groups = new Map<Promise<T>, Set<Wait<T>>>()
   #timer: Timer | undefined
 
   constructor(
@@ -26,15 +32,30 @@ export class CommitTimeouts<T> {
   /** What `committed` resolves with, unless its time comes first: then `gaveUp` is called. */
   within(committed: Promise<T>, gaveUp: () => void): Promise<T> {
     return new Promise((resolve, reject) => {
-      const expire = (): void => {
-        resolve(this.#onTimeout())
-        gaveUp()
-      }
-      const wait = { dueMs: this.#env.clock.monotonicMs() + this.#delayMs, expire }
+      const others = this.#groups.get(committed) ?? this.#newGroup(committed)
+      const dueMs = this.#env.clock.monotonicMs() + this.#delayMs
+      const wait = { dueMs, resolve, reject, gaveUp, others }
+      others.add(wait)
       this.#waits.add(wait)
       if (this.#timer === undefined) this.#arm(this.#delayMs)
-      committed.then(resolve, reject).finally(() => this.#waits.delete(wait))
     })
+  }
+
+  #newGroup(committed: Promise<T>): Set<Wait<T>> {
+    const group = new Set<Wait<T>>()
+    this.#groups.set(committed, group)
+    const settle = (tell: (wait: Wait<T>) => void): void => {
+      this.#groups.delete(committed)
+      for (const wait of group) {
+        this.#waits.delete(wait)
+        tell(wait)
+      }
+    }
+    committed.then(
+      (value) => settle(({ resolve }) => resolve(value)),
+      (error: unknown) => settle(({ reject }) => reject(error)),
+    )
+    return group
   }
 
   #arm(delayMs: number): void {
@@ -47,7 +68,9 @@ export class CommitTimeouts<T> {
           return
         }
         this.#waits.delete(wait)
-        wait.expire()
+        wait.others.delete(wait)
+        wait.resolve(this.#onTimeout())
+        wait.gaveUp()
       }
     })
   }

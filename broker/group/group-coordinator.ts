@@ -30,6 +30,8 @@ export interface GroupCoordinatorOptions {
 /** Longer ones are no keys for maps: V8 takes texts of more than 16,383 characters for equal until it has compared them. */
 export const groupIdLengthMax = 16_383
 
+const reloadMs = 5000
+
 /**
  * The groups that this broker coordinates: one shard for each partition of `__consumer_offsets` that it leads.
  *
@@ -158,8 +160,20 @@ export class GroupCoordinator {
     else this.#loads = this.#loads.then(() => loadShard(shard)).then(() => this.#loaded(shard))
   }
 
+  /** Short of descriptors, say: that passes. Meanwhile its groups have no coordinator. */
+  #loadAgain(shard: GroupShard): void {
+    const { index } = shard.partition
+    this.#options.env.timers.after(reloadMs, () => {
+      if (this.#shards.get(index) !== shard) return
+      this.#shards.delete(index)
+      this.#followPartitions()
+    })
+  }
+
   /** Topics may have been deleted while it was read. */
   #loaded(shard: GroupShard): void {
+    if (shard.state === 'closed' && this.#shards.get(shard.partition.index) === shard)
+      this.#loadAgain(shard)
     const deleted = this.#deletedMeanwhile.get(shard)
     this.#deletedMeanwhile.delete(shard)
     if (deleted !== undefined && shard.state === 'active') this.#forgetTopicsIn(shard, deleted)

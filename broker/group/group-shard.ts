@@ -67,7 +67,7 @@ export class GroupShard implements GroupHost {
     this.logger = options.logger
     this.partition = options.partition
     this.#config = options.config
-    this.#timeouts = new CommitTimeouts(options.env, {
+    this.#timeouts = new CommitTimeouts<ErrorInfo | undefined>(options.env, {
       delayMs: this.config.offsetsCommitTimeoutMs,
       onTimeout: () => coordinatorErrorFor(errors.requestTimedOut),
     })

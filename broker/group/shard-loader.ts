@@ -1,6 +1,7 @@
 /** Reads a partition of `__consumer_offsets` from its start and replays what is valid in it. */
 import { errors } from '../../protocol/errors.ts'
 import { ProtocolError } from '../../protocol/bytes/protocol-error.ts'
+import { StorageError } from '../../base/env.ts'
 import type { Payload } from '../../base/payload.ts'
 import {
   isControl,
@@ -106,6 +107,13 @@ class ShardLoader {
     if (read.payload === undefined) return endOffset
     try {
       const bytes = bytesOf(read.payload)
+      if (bytes instanceof StorageError) {
+        logger.error(
+          { partition: partition.index, offset, err: bytes },
+          'Groups could not be loaded',
+        )
+        return undefined
+      }
       let at = 0
       while (at < bytes.length) {
         const header = readBatchHeader(bytes, at)
@@ -175,10 +183,15 @@ class ShardLoader {
   }
 }
 
-function bytesOf(payload: Payload): Buffer {
+function bytesOf(payload: Payload): Buffer | StorageError {
   if (payload.buffer !== undefined) return payload.buffer
   const bytes = Buffer.allocUnsafe(payload.byteLength)
   const { source } = payload
-  const count = source?.file.read(bytes, 0, bytes.length, source.position) ?? 0
-  return bytes.subarray(0, count)
+  try {
+    const count = source?.file.read(bytes, 0, bytes.length, source.position) ?? 0
+    return bytes.subarray(0, count)
+  } catch (error) {
+    if (error instanceof StorageError) return error
+    throw error
+  }
 }

@@ -26,6 +26,7 @@ import {
   type CompressionCodec,
 } from '../../protocol/records/compression.ts'
 import {
+  decompressedBytesMaxDefault,
   checkRecordBytes,
   InvalidRecordError,
   recordBytesOf,
@@ -67,6 +68,8 @@ export interface BatchRules {
 const openedBytesMin = 1024 * 1024
 /** Kafka reports the first three. */
 const recordErrorsMax = 3
+/** Length, attributes, deltas of time and offset, no key, no value, no headers: a byte each. */
+const recordBytesMin = 7
 /** 8 bits: codec, timestamp type, transactional, control, delete horizon. Later ones mean nothing yet. */
 const knownAttributes = 0x7f
 
@@ -130,6 +133,11 @@ function checkClientHeader(header: BatchHeader): BatchRefusal | undefined {
       `${recordCount} records can't have the last offset delta ${header.lastOffsetDelta}`,
     )
   }
+  // Each takes an offset: a batch of some bytes must not use up those of a topic.
+  const isCompressed = compressionOf(attributes) !== 'none'
+  const bytesMax = isCompressed ? decompressedBytesMaxDefault : header.sizeBytes - batchHeaderBytes
+  if (recordCount * recordBytesMin > bytesMax)
+    return invalid(`${recordCount} records are too many for a batch of ${header.sizeBytes} bytes`)
   if (isControl(attributes)) return invalid('Clients must not write control records')
   if (hasDeleteHorizon(attributes)) return invalid('Clients must not set a delete horizon')
   if ((attributes & ~knownAttributes) !== 0)

@@ -101,7 +101,13 @@ export class LogWriter {
     const baseOffset = headers[0]?.baseOffset ?? nextOffset
     const isRestart = start !== undefined && headers.length > 0
     if (isRestart) owner.restartAt(start)
-    this.#write(bytes, headers)
+    try {
+      this.#write(bytes, headers)
+    } catch (error) {
+      // Nothing was appended, so the log ends where it did.
+      if (isRestart) owner.restartAt(logStartOffset)
+      throw error
+    }
     if (isRestart) owner.deleteRecords(logStartOffset)
     return this.#appended(baseOffset, this.#log.owner.nextOffset, {
       logAppendTimeMs: -1,

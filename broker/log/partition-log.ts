@@ -18,6 +18,7 @@ import type { LogConfig } from './log-config.ts'
 import { LogContent } from './log-content.ts'
 import type { LogEvents } from './log-events.ts'
 import { closedError, LogFiles, type FoundFolder, type LogEnd } from './log-files.ts'
+import { isDiskLost } from './disk-lost.ts'
 import type { ReadLimits, SkippedTransaction } from './log-reader.ts'
 import type { LogResources } from './log-resources.ts'
 import type { LogSegments } from './log-segments.ts'
@@ -488,12 +489,12 @@ export class PartitionLog implements SegmentOwner {
     return notAppended(this.#logStartOffset, errors.kafkaStorageError, message)
   }
 
-  /** A full disk, or too many open files, pass; a disk that can't write or read (EIO) is given up. */
+  /** A full disk, or too many open files, pass; a disk that can't be written or read any more is given up. */
   #storageError(error: unknown): StorageError {
     if (!(error instanceof StorageError)) throw error
     const { logger } = this.resources
     logger.error({ err: error, log: this.path }, 'A log could not be written or read')
-    if (error.code === 'EIO') this.#events.failed(error)
+    if (isDiskLost(error)) this.#events.failed(error)
     return error
   }
 }

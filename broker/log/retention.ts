@@ -30,8 +30,8 @@ export function countExpired(log: RetainedLog, { nowMs, offsetMax }: RetentionLi
     if ((isActive && segment.sizeBytes === 0) || endOffset > offsetMax) break
     const isTooMuch =
       !isActive && config.retentionBytes >= 0 && bytes - segment.sizeBytes >= config.retentionBytes
-    const isExpired =
-      config.retentionMs >= 0 && isTooOld(segment, isActive, nowMs - config.retentionMs)
+    const { retentionMs } = config
+    const isExpired = retentionMs >= 0 && isTooOld(segment, isActive, { nowMs, retentionMs })
     if (!isTooMuch && !isExpired) break
     bytes -= segment.sizeBytes
     count++
@@ -49,13 +49,18 @@ export function countBelow({ segments }: Pick<RetainedLog, 'segments'>, offset: 
 /**
  * By the greatest timestamp of its records, but a timestamp in the future can't keep a segment longer than if it said
  * when it was appended. The active segment goes only when nothing was appended to it for as long either: a record
- * with an ancient timestamp may have come just now (reliability I29).
+ * with an ancient timestamp may have come just now (reliability I29). That alone says nothing: clocks are set, and files
+ * copied.
  */
-function isTooOld(segment: Segment, isActive: boolean, oldestMs: number): boolean {
+function isTooOld(
+  segment: Segment,
+  isActive: boolean,
+  { nowMs, retentionMs }: { readonly nowMs: number; readonly retentionMs: number },
+): boolean {
+  const oldestMs = nowMs - retentionMs
   const appendedMs = segment.lastAppendMs()
   if (isActive && appendedMs >= oldestMs) return false
-  // The cheap answer first: it needs no index.
-  if (appendedMs < oldestMs) return true
   const timestamp = segment.maxTimestamp()
-  return (timestamp < 0 ? appendedMs : timestamp) < oldestMs
+  const isKnown = timestamp >= 0 && timestamp <= nowMs
+  return (isKnown ? timestamp : appendedMs) < oldestMs
 }

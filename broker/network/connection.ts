@@ -157,6 +157,8 @@ export class Connection implements Sender, MemoryWaiter {
     }
     const backlogBytes = this.#socket.backlogBytes
     if (backlogBytes === 0 || backlogBytes !== this.#backlogSeenBytes) {
+      // A client that takes an answer, however slowly, is not idle.
+      if (backlogBytes > 0) this.#lastActivityMs = nowMs
       this.#backlogSeenBytes = backlogBytes
       this.#backlogSinceMs = nowMs
     } else if (nowMs - this.#backlogSinceMs > limits.backlogStallMsMax)
@@ -184,6 +186,8 @@ export class Connection implements Sender, MemoryWaiter {
         this.#partialSinceMs = 0
         this.#dispatch(frame)
       }
+      // The client may be silent from now on, and a handler that still waits has taken what it needs.
+      this.#receive.settle()
     } catch (error) {
       this.#refuse(error)
     }

@@ -16,7 +16,7 @@ export class FrameError extends Error {
  *
  * A frame inside one chunk is a view on it. A longer one is gathered in a buffer that grows with the bytes
  * received, never with the size announced: a lie of 4 bytes costs nothing (reliability I31).
- * The bytes of a frame are valid until the next call of `next`, or of `own`.
+ * The bytes of a frame are valid until the next call of `next`, `settle` or `own`.
  */
 export class ReceiveBuffer {
   readonly #frameBytesMax: number
@@ -96,6 +96,11 @@ export class ReceiveBuffer {
     this.#assembly = undefined
     this.#assembledBytes = 0
     return this.#finish(this.#lent.subarray(0, size))
+  }
+
+  /** The frame handed out last has been used, unless it shall be handed out again: its memory is for others now. */
+  settle(): void {
+    if (!this.#unread) this.#giveBack()
   }
 
   /** The frame handed out last shall be handed out again. */

@@ -293,7 +293,11 @@ export class Partition {
     const { log } = this
     if (bytes.length > 0) {
       const result = log.append(bytes, { origin: 'replica', leaderEpoch: from.leaderEpoch })
-      if (!result.ok) return { ok: false, error: result.error, message: result.message }
+      if (!result.ok) {
+        // A log that had to begin elsewhere may be shorter, though nothing could be written.
+        this.#keepHighWatermarkWithin()
+        return { ok: false, error: result.error, message: result.message }
+      }
     }
     this.#advance(Math.min(from.highWatermark, log.nextOffset))
     const logStart = Math.min(from.logStartOffset, this.log.highWatermark)

@@ -119,6 +119,7 @@ export class JoinPhase {
     }
     rebalance.members.update(member, termsOf(request))
     const parked = this.#park(member, request)
+    rebalance.expectFirst(member)
     rebalance.prepareOrComplete(`Member ${memberId} joins in state ${state}: ${reason}`)
     return parked.promise
   }

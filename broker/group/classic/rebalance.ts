@@ -145,6 +145,11 @@ export class Rebalance {
     if (this.#state === 'PreparingRebalance' && this.#previousState === 'Empty') {
       this.#memberAdded = true
     }
+    this.expectFirst(member)
+  }
+
+  /** A new member that waits for its first generation sends no heartbeats yet, and has longer than a session. */
+  expectFirst(member: ClassicMember): void {
     if (member.isNew) this.keepAlive(member, newMemberJoinTimeoutMs)
   }
 
@@ -178,7 +183,7 @@ export class Rebalance {
     if (oldest !== undefined && this.pending.size >= pendingMax) this.#forgetPending(oldest)
     const timer = new SessionTimer(this.#host.env, () => {
       this.removePending(memberId)
-      this.completeIfAllJoined()
+      this.completeUnlessFirst()
     })
     timer.extend(timeoutMs)
     this.pending.set(memberId, timer)
@@ -345,7 +350,7 @@ export class Rebalance {
   removeFailed(member: ClassicMember, reason: string): void {
     this.remove(member, errors.unknownMemberId)
     if (this.#state === 'Stable' || this.#state === 'CompletingRebalance') this.prepare(reason)
-    else this.completeIfAllJoined()
+    else this.completeUnlessFirst()
   }
 
   #waitForMore(delayMs: number, leftMs: number): void {

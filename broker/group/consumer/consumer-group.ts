@@ -68,7 +68,7 @@ export class ConsumerGroup implements Group, ClassicMembership {
       surroundings: () => this.surroundings,
       followed: (outcome, replaced) => this.followed(outcome, replaced),
       remove: (memberIds, reason) => this.remove(memberIds, reason),
-      expire: (memberId, reason) => this.#expire(memberId, reason),
+      expire: (memberId, reason) => this.#expireOrRetry(memberId, reason),
       downgrade: (reason) => this.#downgrade(reason),
     })
   }
@@ -225,24 +225,30 @@ export class ConsumerGroup implements Group, ClassicMembership {
     const timeoutMs =
       metadata.classicMember?.sessionTimeoutMs ?? sessionTimeoutMsOf(this.#host, this.id)
     this.#timers.set(memberId, 'session', timeoutMs, () => {
-      this.#expire(memberId, 'it was silent for its session timeout')
+      this.#expireOrRetry(memberId, 'it was silent for its session timeout')
     })
   }
 
   #expectRevocation({ memberId, memberEpoch, metadata }: ConsumerMember): void {
-    this.#timers.set(memberId, 'rebalance', metadata.rebalanceTimeoutMs, () => {
+    const expire = (): void => {
       // It may have been told more since, but only a new epoch means that it gave up what it was asked to.
-      const member = this.current.members.get(memberId)
-      if (member?.memberEpoch !== memberEpoch) return
-      this.#expire(memberId, 'it did not give up its partitions within its rebalance timeout')
-    })
+      if (this.current.members.get(memberId)?.memberEpoch !== memberEpoch) return
+      const reason = 'it did not give up its partitions within its rebalance timeout'
+      // Not the session's timer: that begins anew with each heartbeat.
+      if (!this.#expire(memberId, reason)) this.#timers.set(memberId, 'rebalance', retryMs, expire)
+    }
+    this.#timers.set(memberId, 'rebalance', metadata.rebalanceTimeoutMs, expire)
   }
 
-  #expire(memberId: string, reason: string): void {
-    if (this.#closed || !this.current.members.has(memberId)) return
-    const write = this.remove(new Set([memberId]), `Member ${memberId} is removed: ${reason}`)
-    if (write.ok) return
-    this.#timers.set(memberId, 'session', retryMs, () => this.#expire(memberId, reason))
+  /** False: it could not be written, and has to be tried again. */
+  #expire(memberId: string, reason: string): boolean {
+    if (this.#closed || !this.current.members.has(memberId)) return true
+    return this.remove(new Set([memberId]), `Member ${memberId} is removed: ${reason}`).ok
+  }
+
+  #expireOrRetry(memberId: string, reason: string): void {
+    if (this.#expire(memberId, reason)) return
+    this.#timers.set(memberId, 'session', retryMs, () => this.#expireOrRetry(memberId, reason))
   }
 
   /** Only members of the classic protocol are there: from now on they assign themselves. */

@@ -238,6 +238,8 @@ export class LogCleaner {
   async #replace(plan: CleanPlan, group: CleanedGroup, cleaning: Cleaning): Promise<boolean> {
     const { log, segments } = plan
     if (cleaning.isCancelled || !log.config.cleanupPolicy.compact) return false
+    // A segment may be the same, and hold something else.
+    if (log.swap.cutCount !== plan.cutCount) return false
     const first = segments.findIndex((segment) => segment.baseOffset === group.baseOffset)
     assert(first >= 0, 'a group begins with one of the segments')
     return log.swap.replace(segments.slice(first, first + group.sourceCount), group.logBytes)

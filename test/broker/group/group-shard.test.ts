@@ -151,11 +151,15 @@ t.test('shard: is not served when its log can not be read', async (t) => {
   await calls.restartSlowly()
   const { log } = calls.partitions.get('__consumer_offsets', calls.groups.partitionFor('group'))!
   const error = errors.kafkaStorageError
+  const read = log.read.bind(log)
   Object.assign(log, { read: () => ({ ok: false, error, message: 'broken' }) })
   await calls.advance(10)
   t.equal(calls.groups.shardFor('group'), errors.notCoordinator)
   t.equal(calls.groups.isLoading, false)
   t.match(await calls.call(listGroups, 4, {}), { errorCode: 0, groups: { length: 0 } })
+  Object.assign(log, { read })
+  await calls.advance(6000)
+  t.equal(calls.shard('group').offsets.count, 1, 'it is tried again')
 })
 
 t.test('shard: compressed batches are written and loaded', async (t) => {

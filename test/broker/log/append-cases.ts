@@ -26,6 +26,11 @@ function changed(change: (bytes: Buffer) => void, input: BatchInput = {}): Buffe
   return fixed(bytes)
 }
 
+function claim(bytes: Buffer, recordCount: number): void {
+  bytes.writeInt32BE(recordCount - 1, 23)
+  bytes.writeInt32BE(recordCount, 57)
+}
+
 function fixed(bytes: Buffer): Buffer {
   bytes.writeUInt32BE(computeCrc(bytes, 0, bytes.length), 17)
   return bytes
@@ -51,6 +56,16 @@ export const cases: readonly AppendCase[] = [
     error: 'INVALID_RECORD',
   },
   { name: 'magic 1', bytes: changed((bytes) => bytes.writeInt8(1, 16)), error: 'INVALID_RECORD' },
+  {
+    name: 'more records than its bytes can hold',
+    bytes: changed((bytes) => claim(bytes, 1000)),
+    error: 'INVALID_RECORD',
+  },
+  {
+    name: 'more records than its bytes could ever become',
+    bytes: changed((bytes) => claim(bytes, 0x7fff_ffff), { codec: 'gzip' }),
+    error: 'INVALID_RECORD',
+  },
   {
     name: 'a negative length',
     bytes: changed((bytes) => bytes.writeInt32BE(-1, 8)),

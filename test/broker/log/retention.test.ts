@@ -126,6 +126,24 @@ t.test('retention: a compacted topic loses nothing to time or size', async (t) =
 })
 
 t.test(
+  'retention: records of today stay, whatever the clock said when they were written',
+  async (t) => {
+    const m = machine()
+    const logs = await open(m, {
+      config: { segmentBytes: 500, retentionMs: dayMs, messageTimestampAfterMaxMs: 9 * dayMs },
+    })
+    const log = logs.create('topic', topicId, 0)
+    const laterMs = m.env.clock.wallMs() + 5 * dayMs
+    for (let index = 0; index < 20; index++)
+      append(log, numbered(3, index * 3), { timestamp: laterMs })
+    await m.simulation.until(log.flush())
+    t.equal(log.enforceRetention(laterMs), 0)
+    t.ok(log.enforceRetention(laterMs + dayMs + 1) > 0)
+    await m.simulation.until(logs.close())
+  },
+)
+
+t.test(
   'retention: a view stays readable after its segment was deleted, until it is released',
   async (t) => {
     for (const transfer of ['mmap', 'sendfile', 'read'] as const) {

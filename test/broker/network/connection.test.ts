@@ -84,12 +84,14 @@ function setUp(): {
   clock: { ms: number }
   failures: unknown[]
   closed: () => boolean
+  memory: ReceiveMemory
 } {
   const socket = new FakeSocket()
   const waiting: Waiting[] = []
   const started: string[] = []
   const failures: unknown[] = []
   const clock = { ms: 1000 }
+  const memory = new ReceiveMemory(10_000_000)
   let closed = false
   const park = <Response>(key: string, response: Response): Promise<Response> => {
     started.push(key)
@@ -137,7 +139,7 @@ function setUp(): {
     listenerName: 'PLAINTEXT',
     routes,
     limits,
-    memory: new ReceiveMemory(10_000_000),
+    memory,
     outbox: new Outbox(createRealEnv().timers),
     clock: { wallMs: () => clock.ms, monotonicMs: () => clock.ms },
     logger: silentLogger,
@@ -146,7 +148,7 @@ function setUp(): {
       closed = true
     },
   })
-  return { socket, connection, waiting, started, clock, failures, closed: () => closed }
+  return { socket, connection, waiting, started, clock, failures, closed: () => closed, memory }
 }
 
 const overlapping = (id: number): Buffer =>
@@ -203,6 +205,26 @@ t.test(
     t.same(socket.answered, [1, 2, 3, 4])
   },
 )
+
+t.test('connection: a request that is being answered holds no memory for requests', async (t) => {
+  const { socket, started, memory } = setUp()
+  const request = exclusive(1, 'k'.repeat(30_000))
+  socket.onData(request.subarray(0, 20_000))
+  t.ok(memory.usedBytes > 0)
+  socket.onData(request.subarray(20_000))
+  t.same([started.length, memory.usedBytes], [1, 0])
+})
+
+t.test('connection: a client that takes an answer slowly is not idle', async (t) => {
+  const { socket, connection, clock, closed } = setUp()
+  socket.onData(versionsRequest(1, 'x'))
+  for (let left = 20; left > 0; left--) {
+    clock.ms += limits.backlogStallMsMax / 2
+    socket.backlogBytes = left * 1000
+    connection.sweep(clock.ms)
+  }
+  t.notOk(closed())
+})
 
 t.test('connection: beyond the pipelining limit bytes stay in the socket', async (t) => {
   const { socket, waiting, started } = setUp()

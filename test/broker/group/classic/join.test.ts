@@ -220,6 +220,8 @@ t.test('join: a new member of an old client goes with its connection', async (t)
   t.equal(test.group.memberCount, 1)
   connection.close()
   t.equal(test.group.memberCount, 0)
+  t.equal(test.state, 'PreparingRebalance', 'others may be about to come')
+  await test.pass(10_000)
   t.equal(test.state, 'Empty')
 })
 
