@@ -17,6 +17,11 @@ import type { GroupRecord } from './group-record.ts'
 import type { GroupShard } from './group-shard.ts'
 import { decodeGroupRecord } from './record-codec.ts'
 
+interface PendingRecord {
+  readonly offset: number
+  readonly record: GroupRecord
+}
+
 const readBytesMax = 1024 * 1024
 /** A slice of the work; then others have their turn. */
 const sliceMs = 8
@@ -34,7 +39,9 @@ export function loadShard(shard: GroupShard): Promise<void> {
 class ShardLoader {
   readonly #shard: GroupShard
   /** Offsets that a transaction will decide over, by its producer. */
-  readonly #pending = new Map<number, GroupRecord[]>()
+  readonly #pending = new Map<number, PendingRecord[]>()
+  /** The offset of the last record of each place that counts, as long as transactions are open. */
+  readonly #decided = new Map<string, number>()
   #recordCount = 0
   #skippedCount = 0
 
@@ -151,25 +158,39 @@ class ShardLoader {
       this.#recordCount++
       if (!decoded.ok) {
         if (!decoded.known) this.#skipped(offset, decoded.problem)
-      } else if (decides) this.#wait(header.producerId, decoded.record)
-      else this.#shard.replay(decoded.record)
+      } else if (decides) this.#wait(header.producerId, { offset, record: decoded.record })
+      else this.#decide({ offset, record: decoded.record })
     }
   }
 
-  #wait(producerId: number, record: GroupRecord): void {
-    const waiting = this.#pending.get(producerId)
-    if (waiting === undefined) this.#pending.set(producerId, [record])
-    else waiting.push(record)
+  /** It counts, unless a newer one of the same place does already. */
+  #decide({ offset, record }: PendingRecord): void {
+    if (this.#pending.size > 0 || this.#decided.size > 0) {
+      const place = placeOf(record)
+      if ((this.#decided.get(place) ?? -1) > offset) return
+      this.#decided.set(place, offset)
+    }
+    this.#shard.replay(record)
   }
 
-  /** The end of a transaction: what it wrote counts now, or never. */
+  #wait(producerId: number, pending: PendingRecord): void {
+    const waiting = this.#pending.get(producerId)
+    if (waiting === undefined) this.#pending.set(producerId, [pending])
+    else waiting.push(pending)
+  }
+
+  /**
+   * The end of a transaction: what it wrote counts now, or never. A newer record of the same place goes before it: once
+   * compaction has dropped the older one nothing else could come out (`OffsetMetadataManager` of Kafka).
+   */
   #marker(batch: Buffer, header: BatchHeader): void {
     for (const record of recordsOf(batch)) {
       const marker = readTransactionMarker(record)
       if (marker === undefined) continue
       const waiting = this.#pending.get(header.producerId) ?? []
       this.#pending.delete(header.producerId)
-      if (marker.end === 'commit') for (const each of waiting) this.#shard.replay(each)
+      if (marker.end === 'commit') for (const each of waiting) this.#decide(each)
+      if (this.#pending.size === 0) this.#decided.clear()
     }
   }
 
@@ -181,6 +202,13 @@ class ShardLoader {
       'A record of groups was skipped',
     )
   }
+}
+
+/** Records of one place replace each other. */
+function placeOf(record: GroupRecord): string {
+  return record.type === 'offsetCommit'
+    ? JSON.stringify([record.group, record.topic, record.partition])
+    : record.type
 }
 
 function bytesOf(payload: Payload): Buffer | StorageError {

@@ -206,6 +206,38 @@ t.test('shard: a transaction counts when its marker says so', async (t) => {
   t.equal(offsets.count, 1)
 })
 
+t.test(
+  'shard: what a transaction decides over is no newer than where it stands in the log',
+  async (t) => {
+    const calls = await opened()
+    const { partition } = calls.shard('group')
+    const written = (offset: number, producerId?: number): Buffer => {
+      const builder = new BatchBuilder(
+        producerId === undefined
+          ? {}
+          : { transactional: true, producerId, producerEpoch: 0, baseSequence: 0 },
+      )
+      const { key, value } = encodeGroupRecord(offsetRecord('group', offset))
+      builder.append(key, value, [], 1)
+      return builder.finish()
+    }
+    const end = { producerEpoch: 0, coordinatorEpoch: 0, timestamp: 1 }
+    const commit = (producerId: number): Buffer =>
+      controlBatch({ end: 'commit', producerId, ...end })
+    for (const batch of [written(5, 1), written(6, 2), written(7), commit(2), commit(1)])
+      t.equal(partition.append(batch, 'coordinator').ok, true)
+    await calls.advance(100)
+    await calls.restart('kill')
+    t.equal(calls.shard('group').offsets.get('group', 'topic', 0)?.offset, 7)
+    const later = calls.shard('group').partition
+    for (const batch of [written(8, 3), written(9, 4), commit(4), commit(3)])
+      t.equal(later.append(batch, 'coordinator').ok, true)
+    await calls.advance(100)
+    await calls.restart('kill')
+    t.equal(calls.shard('group').offsets.get('group', 'topic', 0)?.offset, 9)
+  },
+)
+
 t.test('shard: records that nobody knows are skipped', async (t) => {
   const calls = await opened()
   const { partition } = calls.shard('group')
