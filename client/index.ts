@@ -43,6 +43,7 @@ export {
   topic,
   type HeaderSerdes,
   type HeadersOf,
+  type PlainHeaders,
   type Topic,
   type TopicOptions,
   type TopicPartition,

@@ -16,6 +16,14 @@ export interface OptionalSerde<T> extends Serde<T> {
   readonly isOptional: true
 }
 
+/** Whether a record may lack the header with this serde. */
+export function isOptional(serde: Serde<unknown>): boolean {
+  return 'isOptional' in serde && serde.isOptional === true
+}
+
+/** Of a header that a record must not lack. */
+export const missingHeader = 'it is missing; optional() on its serde lets it be'
+
 /** A serde that can be made optional, for headers. */
 export interface BaseSerde<T> extends Serde<T> {
   optional(): OptionalSerde<T>

@@ -1,6 +1,9 @@
 import type { OptionalSerde, Serde } from './serde.ts'
 import { bytes } from './serdes.ts'
 
+/** Of a record whose headers have no serde: a header may travel without a value. */
+export type PlainHeaders = Record<string, Buffer | null>
+
 export type HeaderSerdes = Readonly<Record<string, Serde<unknown>>>
 
 /** Of a topic whose headers have no types. */
@@ -13,7 +16,7 @@ export const noHeaderSerdes: HeaderSerdes = Object.freeze({})
 export interface Topic<
   Key = Buffer,
   Value = Buffer,
-  Headers = Record<string, Buffer>,
+  Headers = PlainHeaders,
   Name extends string = string,
 > {
   readonly name: Name
@@ -39,7 +42,7 @@ type OptionalKeys<H> = {
 
 /** The headers of a record, by the serdes of its topic. */
 export type HeadersOf<H extends HeaderSerdes> = string extends keyof H
-  ? Record<string, Buffer>
+  ? PlainHeaders
   : { [K in Exclude<keyof H, OptionalKeys<H>>]: ValueOf<H[K]> } & {
       [K in OptionalKeys<H>]?: ValueOf<H[K]> | undefined
     }

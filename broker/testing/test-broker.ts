@@ -19,7 +19,7 @@ export interface TestMessage {
   readonly key?: string | Uint8Array | null
   /** Text and bytes as they are, null as a tombstone, anything else as JSON. */
   readonly value: unknown
-  readonly headers?: Readonly<Record<string, string | Uint8Array>>
+  readonly headers?: Readonly<Record<string, string | Uint8Array | null>>
   readonly partition?: number
   readonly timestampMs?: number
 }
@@ -30,7 +30,7 @@ export interface TestRecord {
   readonly timestampMs: number
   readonly key: string | null
   readonly value: string | null
-  readonly headers: Readonly<Record<string, string>>
+  readonly headers: Readonly<Record<string, string | null>>
 }
 
 export interface WaitOptions {
@@ -247,7 +247,7 @@ function testRecord(
   },
 ): TestRecord {
   const headers = Object.fromEntries(
-    record.headers.map(({ key, value }) => [key, value?.toString() ?? '']),
+    record.headers.map(({ key, value }) => [key, value?.toString() ?? null]),
   )
   return {
     partition,

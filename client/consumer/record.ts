@@ -6,8 +6,8 @@ import {
 } from '../../protocol/records/record.ts'
 import { viewOf } from '../../protocol/bytes/view.ts'
 import { KafkaError } from '../errors.ts'
-import type { Serde } from '../serde.ts'
-import type { Topic } from '../topic.ts'
+import { isOptional, missingHeader, type Serde } from '../serde.ts'
+import type { PlainHeaders, Topic } from '../topic.ts'
 import { corrupt, serdeFailure } from './failures.ts'
 
 /** How the bytes of one topic become keys, values and headers. A serde that is left out means bytes. */
@@ -39,10 +39,10 @@ export type AnyTopic = Topic<unknown, unknown, unknown>
 
 /** The record of a topic; of a union of topics the union, told apart by `topic`. */
 export type RecordOf<T> = T extends string
-  ? ConsumerRecord<Buffer, Buffer, Record<string, Buffer>, T>
+  ? ConsumerRecord<Buffer, Buffer, PlainHeaders, T>
   : T extends Topic<infer Key, infer Value, infer Headers, infer Name>
     ? ConsumerRecord<Key, Value, Headers, Name>
-    : ConsumerRecord<Buffer, Buffer, Record<string, Buffer>>
+    : ConsumerRecord<Buffer, Buffer, PlainHeaders>
 
 /**
  * One record. Nothing is decoded before it is asked for, and then once. It keeps the whole fetch in memory that it
@@ -53,7 +53,7 @@ export type RecordOf<T> = T extends string
 export class ConsumerRecord<
   Key = Buffer,
   Value = Buffer,
-  Headers = Record<string, Buffer>,
+  Headers = PlainHeaders,
   Name extends string = string,
 > {
   declare readonly offset: number
@@ -123,13 +123,17 @@ export class ConsumerRecord<
     return (this.decodedValue = this.#decode(serde, bytes, 'value'))
   }
 
-  /** By name; of several of one name the last, as Java's `lastHeader`. */
+  /**
+   * By name; of several of one name the last, as Java's `lastHeader`. One that has a serde and no value is as one that
+   * is missing. Throws `KafkaError` of kind "serde" when one that is not optional is missing, or does not decode.
+   */
   get headers(): Headers {
     if (this.decodedHeaders !== undefined) return this.decodedHeaders
-    const serdes = this.source.partition.serdes.headers
+    const serdes = this.source.partition.serdes.headers ?? {}
     const headers: Record<string, unknown> = {}
-    for (const { key, value } of this.rawHeaders) {
-      const serde = serdes !== undefined && Object.hasOwn(serdes, key) ? serdes[key] : undefined
+    for (const [key, value] of new Map(this.rawHeaders.map((each) => [each.key, each.value]))) {
+      const serde = Object.hasOwn(serdes, key) ? serdes[key] : undefined
+      if (value === null && serde !== undefined) continue
       const decoded = value === null ? null : this.#decode(serde, value, `header ${key}`)
       // "__proto__" is a header like any other.
       Object.defineProperty(headers, key, {
@@ -138,6 +142,10 @@ export class ConsumerRecord<
         configurable: true,
         writable: true,
       })
+    }
+    for (const [name, serde] of Object.entries(serdes)) {
+      if (isOptional(serde) || Object.hasOwn(headers, name)) continue
+      throw serdeFailure(this, `header ${name}`, serde.name, new Error(missingHeader))
     }
     return (this.decodedHeaders = headers as Headers)
   }

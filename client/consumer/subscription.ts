@@ -1,5 +1,5 @@
 import type { Serde } from '../serde.ts'
-import { checkTopicName } from '../topic.ts'
+import { checkTopicName, type PlainHeaders } from '../topic.ts'
 import type { Subscription } from './membership.ts'
 import type { AnyTopic, ConsumerRecord, RecordOf, RecordSerdes } from './record.ts'
 
@@ -15,7 +15,7 @@ export type Subscribable = AnyTopic | string | TopicPattern<unknown, unknown>
 
 export type SubscribedRecord<T> =
   T extends TopicPattern<infer Key, infer Value>
-    ? ConsumerRecord<Key, Value, Record<string, Buffer>>
+    ? ConsumerRecord<Key, Value, PlainHeaders>
     : RecordOf<T>
 
 /** What to read and how. Throws `TypeError` and `RangeError` when that makes no sense. */

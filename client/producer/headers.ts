@@ -1,6 +1,6 @@
 import type { RecordBytes, RecordHeaderInput } from '../../protocol/records/record-writer.ts'
 import { clientError } from '../errors.ts'
-import type { Serde } from '../serde.ts'
+import { isOptional, missingHeader, type Serde } from '../serde.ts'
 import type { Topic } from '../topic.ts'
 
 /** Without a serde a header travels as it is: bytes, or text as UTF-8. */
@@ -25,9 +25,9 @@ export function encodeHeaders<K, V, H>(
     encoded.push({ key: name, value: encodeHeader(topic, name, value) })
   }
   for (const [name, serde] of Object.entries(topic.headers)) {
-    const required = !('isOptional' in serde && serde.isOptional === true)
-    if (required && !encoded.some(({ key }) => key === name))
-      throw misfit(topic.name, name, 'it is missing', undefined)
+    const written = encoded.findLast(({ key }) => key === name)?.value ?? null
+    if (written === null && !isOptional(serde))
+      throw misfit(topic.name, name, missingHeader, undefined)
   }
   return encoded
 }

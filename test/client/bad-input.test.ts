@@ -259,6 +259,8 @@ t.test('schema mismatch: what does not fit is not sent', async (t) => {
   const serde = { code: 'SERDE', kind: 'serde', retriable: false, topic: 'orders' }
   await t.rejects(producer.send(counts, bad), serde)
   await t.rejects(producer.send(counts, { value: 1, headers: {} as never }), serde)
+  const empty = { value: 1, headers: [['try', null]] as [string, null][] }
+  await t.rejects(producer.send(counts, empty), { ...serde, message: /missing/ })
   await t.rejects(producer.send(counts, { ...good, timestamp: 0.5 }), serde)
   t.throws(() => producer.enqueue(counts, bad), serde)
   const error: unknown = await producer.sendBatch(counts, [good, bad, good]).catch((e) => e)

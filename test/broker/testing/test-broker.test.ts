@@ -12,12 +12,21 @@ for (const isolation of kinds) {
       topics: { orders: { partitions: 3, configs: { 'retention.ms': '1000000' } }, single: 1 },
     })
     await server.produce('orders', [
-      { key: 'a', value: { id: 1 }, headers: { trace: 'x' }, timestampMs: 1_700_000_000_000 },
+      {
+        key: 'a',
+        value: { id: 1 },
+        headers: { trace: 'x', none: null },
+        timestampMs: 1_700_000_000_000,
+      },
       { key: 'b', value: null, partition: 2 },
     ])
     const records = await server.waitForMessages('orders', { count: 2 })
     const found = records.find(({ key }) => key === 'a')
-    t.match(found, { value: '{"id":1}', headers: { trace: 'x' }, timestampMs: 1_700_000_000_000 })
+    t.match(found, {
+      value: '{"id":1}',
+      headers: { trace: 'x', none: null },
+      timestampMs: 1_700_000_000_000,
+    })
     t.match(
       records.find(({ key }) => key === 'b'),
       { value: null, partition: 2 },

@@ -4,7 +4,7 @@ import { Chunk } from '../../../client/consumer/chunk.ts'
 import { FetchedBatch } from '../../../client/consumer/fetched-batch.ts'
 import { Partition } from '../../../client/consumer/partition.ts'
 import type { RecordSerdes } from '../../../client/consumer/record.ts'
-import { int64, string } from '../../../client/serdes.ts'
+import { int32, int64, string } from '../../../client/serdes.ts'
 import { BatchBuilder, type RecordHeaderInput } from '../../../protocol/records/builder.ts'
 import { computeCrc } from '../../../protocol/records/batch.ts'
 import type { CompressionCodec } from '../../../protocol/records/compression.ts'
@@ -59,6 +59,21 @@ t.test('record: everything of it, in every codec', (t) => {
     t.equal((third!.value as Buffer).length, 0)
     t.equal(recordsOf(append, {}, codec, 102).length, 1, 'only from the offset asked for on')
   }
+  t.end()
+})
+
+t.test('record: a header with a serde, without a value or missing', (t) => {
+  const typed = { headers: { n: int32(), o: string().optional() } }
+  const n = { key: 'n', value: Buffer.from([0, 0, 0, 1]) }
+  const bare = [n, { key: 'o', value: null }, { key: 'plain', value: null }]
+  t.strictSame(one('k', 'v', bare, typed).headers, { n: 1, plain: null })
+  for (const headers of [[], [n, { key: 'n', value: null }]]) {
+    const record = one('k', 'v', headers, typed)
+    t.throws(() => record.headers, { kind: 'serde', message: /header n .*missing.*optional\(\)/ })
+    t.equal(String(record.value), 'v')
+  }
+  const last = one('k', 'v', [{ key: 'n', value: null }, n], typed)
+  t.strictSame(last.headers, { n: 1 })
   t.end()
 })
 
