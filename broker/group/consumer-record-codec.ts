@@ -17,6 +17,7 @@ import {
 } from '../../protocol/group-records/consumer.ts'
 import type { Decoded } from '../../protocol/schema/field.ts'
 import type {
+  AssignedPartitions,
   ClassicGroupRecord,
   ConsumerGroupCurrentRecord,
   ConsumerGroupMemberRecord,
@@ -191,7 +192,19 @@ function currentFrom(
   fields: Decoded<FieldsOf<typeof ConsumerGroupCurrentValue>>,
 ): NonNullable<ConsumerGroupCurrentRecord['value']> {
   const { assignedPartitions, partitionsPendingRevocation, ...rest } = fields
-  return { ...rest, assigned: assignedPartitions, pendingRevocation: partitionsPendingRevocation }
+  return {
+    ...rest,
+    assigned: assignedPartitions.map(assignedFrom),
+    pendingRevocation: partitionsPendingRevocation.map(assignedFrom),
+  }
+}
+
+function assignedFrom(
+  fields: Omit<AssignedPartitions, 'assignmentEpochs'> & {
+    readonly assignmentEpochs: readonly number[] | null
+  },
+): AssignedPartitions {
+  return { ...fields, assignmentEpochs: fields.assignmentEpochs ?? [] }
 }
 
 function regexFrom(

@@ -92,6 +92,11 @@ export interface TopicPartitions {
   readonly partitions: readonly number[]
 }
 
+export interface AssignedPartitions extends TopicPartitions {
+  /** Since which member epoch the member has each of `partitions`, in their order; empty: not known. */
+  readonly assignmentEpochs: readonly number[]
+}
+
 export interface ConsumerGroupTargetRecord {
   readonly type: 'consumerGroupTarget'
   readonly group: string
@@ -114,8 +119,8 @@ export interface ConsumerGroupCurrentRecord {
     readonly previousMemberEpoch: number
     /** Kafka's MemberState: 0 stable, 1 unrevoked partitions, 2 unreleased partitions. */
     readonly state: number
-    readonly assigned: readonly TopicPartitions[]
-    readonly pendingRevocation: readonly TopicPartitions[]
+    readonly assigned: readonly AssignedPartitions[]
+    readonly pendingRevocation: readonly AssignedPartitions[]
   } | null
 }
 

@@ -34,6 +34,7 @@ export interface CommittingMember {
   /** Generation, or member epoch in consumer groups; -1: outside the group. */
   readonly generation: number
   readonly apiVersion: number
+  readonly partitions: readonly { readonly topic: string; readonly partition: number }[]
 }
 
 /** What ListGroups, DeleteGroups and the offset APIs need of a group of any kind. */

@@ -2,6 +2,7 @@ import { zeroUuid, type Uuid } from '../../base/uuid.ts'
 import { errors, type ErrorInfo } from '../../protocol/errors.ts'
 import { OffsetCommit } from '../../protocol/messages/offset-commit.ts'
 import type { RequestOf, ResponseInputOf } from '../../protocol/schema/api.ts'
+import type { CommittingMember } from '../group/group.ts'
 import type { GroupConfig } from '../group/group-properties.ts'
 import type { OffsetCommitRecord } from '../group/group-record.ts'
 import type { GroupShard } from '../group/group-shard.ts'
@@ -30,7 +31,7 @@ export const handler: Handler<typeof OffsetCommit> = {
     if (!plan.asksCoordinator) return plan.response(undefined)
     const shard = broker.groups.shardFor(request.groupId)
     if ('code' in shard) return plan.response(shard)
-    const refused = validate(request, shard, version)
+    const refused = validate(request, shard, { version, partitions: plan.records })
     if (refused !== undefined) return plan.response(refused)
     if (plan.records.length === 0) return plan.response(undefined)
     const written = shard.write(plan.records)
@@ -43,13 +44,14 @@ export const handler: Handler<typeof OffsetCommit> = {
 function validate(
   request: OffsetCommitRequest,
   shard: GroupShard,
-  version: number,
+  { version, partitions }: { readonly version: number } & Pick<CommittingMember, 'partitions'>,
 ): ErrorInfo | undefined {
   const { groupId, memberId, groupInstanceId, generationIdOrMemberEpoch: generation } = request
   const group = shard.groups.get(groupId)
   if (group !== undefined) {
-    const member = { memberId, instanceId: groupInstanceId, generation, apiVersion: version }
-    return group.validateOffsetCommit(member)
+    const instanceId = groupInstanceId
+    const apiVersion = version
+    return group.validateOffsetCommit({ memberId, instanceId, generation, apiVersion, partitions })
   }
   // An administrator, or a consumer that is no member of a group: its first commit makes the group.
   if (generation < 0) return undefined

@@ -15,6 +15,13 @@ export const consumerKeyVersion = {
 
 const topicPartitions = array({ topicId: uuid, partitions: array(int32) })
 
+/** KIP-1251: as many epochs as partitions; none before Kafka 4.3. */
+const assignedPartitions = array({
+  topicId: uuid,
+  partitions: array(int32),
+  assignmentEpochs: array(int32).nullable().tagged(0).or([]),
+})
+
 const only = (version: number): readonly [number, number] => [version, version]
 const valueVersions = only(0)
 
@@ -104,8 +111,8 @@ export const ConsumerGroupCurrentValue = recordSchema({
     memberEpoch: int32,
     previousMemberEpoch: int32,
     state: int8, // 0 stable, 1 unrevoked partitions, 2 unreleased partitions
-    assignedPartitions: topicPartitions,
-    partitionsPendingRevocation: topicPartitions,
+    assignedPartitions,
+    partitionsPendingRevocation: assignedPartitions,
   },
 })
 

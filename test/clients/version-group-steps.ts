@@ -27,6 +27,8 @@ function member(groupId: string, memberId: string, groupInstanceId: string | nul
     sync: (generationId: number, change: object = {}): object => ({
       ...common,
       generationId,
+      protocolType: 'consumer',
+      protocolName: 'range',
       assignments: [{ memberId, assignment: Buffer.from('assignment') }],
       ...change,
     }),
@@ -125,6 +127,8 @@ function untilStable(groupId: string, version: number): Step[] {
     ['SyncGroup', 'another type', first.sync(1, { protocolType: 'other' })],
     ['SyncGroup', 'the leader', first.sync(1)],
     ['SyncGroup', 'again', first.sync(1)],
+    ['SyncGroup', 'again, without a type', first.sync(1, { protocolType: null })],
+    ['SyncGroup', 'again, without a protocol', first.sync(1, { protocolName: null })],
     ['Heartbeat', 'stable', first.heartbeat(1)],
     ['Heartbeat', 'a wrong generation', first.heartbeat(2)],
     ['Heartbeat', 'a stranger', stranger.heartbeat(1)],

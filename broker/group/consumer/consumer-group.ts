@@ -20,7 +20,13 @@ import { canDowngrade, downgradeRecords } from './downgrade.ts'
 import { sessionTimeoutMsOf } from './group-settings.ts'
 import { ConsumerGroupState, type ConsumerRecord } from './group-state.ts'
 import { assignorsOffered } from './heartbeat.ts'
-import { currentRecord, memberState, staticLeaveEpoch, type ConsumerMember } from './member.ts'
+import {
+  assignmentEpochOf,
+  currentRecord,
+  memberState,
+  staticLeaveEpoch,
+  type ConsumerMember,
+} from './member.ts'
 import { MemberTimers } from './member-timers.ts'
 import {
   groupTombstones,
@@ -177,7 +183,25 @@ export class ConsumerGroup implements Group, ClassicMembership {
     if (member === undefined) return errors.unknownMemberId
     const isClassic = member.metadata.classicMember !== null
     if (!isClassic && apiVersion < firstCommitVersionWithEpoch) return errors.unsupportedVersion
-    return epochProblem(member, generation)
+    return this.#commitProblem(member, committing)
+  }
+
+  /** KIP-1251: an older epoch is as good for partitions that the member has had since then. */
+  #commitProblem(
+    member: ConsumerMember,
+    { generation, partitions }: CommittingMember,
+  ): ErrorInfo | undefined {
+    const problem = epochProblem(member, generation)
+    if (problem === undefined || generation > member.memberEpoch) return problem
+    const { topicsByName } = this.#host.image
+    const isOwnedSince = (topic: string, partition: number): boolean => {
+      const topicId = topicsByName.get(topic)?.id
+      if (topicId === undefined) return false
+      const since = assignmentEpochOf(member, topicId, partition)
+      return since !== undefined && generation >= since
+    }
+    const isValid = partitions.every(({ topic, partition }) => isOwnedSince(topic, partition))
+    return isValid ? undefined : problem
   }
 
   validateOffsetFetch(memberId: string | null, memberEpoch: number): ErrorInfo | undefined {

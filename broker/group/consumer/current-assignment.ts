@@ -1,4 +1,5 @@
 import type { Uuid } from '../../../base/uuid.ts'
+import { keepEpochs } from './assignment-epochs.ts'
 import { noIndexes, noPartitions, owns, type Assignment } from './assignment.ts'
 import { isReconciledTo, memberState, type ConsumerMember, type OwnedPartitions } from './member.ts'
 
@@ -48,6 +49,7 @@ function advance(member: ConsumerMember, step: Reconciliation): ConsumerMember {
       member.memberEpoch === targetEpoch ? member.previousMemberEpoch : member.memberEpoch,
     assigned: union(kept, free),
     pendingRevocation: noPartitions,
+    assignmentEpochs: keepEpochs(member.assignmentEpochs, kept),
   }
 }
 

@@ -1,9 +1,16 @@
+import type { Uuid } from '../../../base/uuid.ts'
 import type { ConsumerGroupMemberRecord } from '../group-record.ts'
 import type {
   ConsumerGroupCurrentRecord,
   ConsumerGroupTargetMemberRecord,
   TopicPartitions,
 } from '../group-record.ts'
+import {
+  assignedPartitionsOf,
+  epochsFrom,
+  noAssignmentEpochs,
+  type AssignmentEpochs,
+} from './assignment-epochs.ts'
 import {
   assignmentFrom,
   noPartitions,
@@ -42,6 +49,7 @@ export interface ConsumerMember {
   /** What it may use, and what it does use or still has to give up. Together: what it owns. */
   readonly assigned: Assignment
   readonly pendingRevocation: Assignment
+  readonly assignmentEpochs: AssignmentEpochs
 }
 
 export function newMember(memberId: string): ConsumerMember {
@@ -63,6 +71,7 @@ export function newMember(memberId: string): ConsumerMember {
     state: memberState.stable,
     assigned: noPartitions,
     pendingRevocation: noPartitions,
+    assignmentEpochs: noAssignmentEpochs,
   }
 }
 
@@ -74,6 +83,17 @@ export function isReconciledTo(member: ConsumerMember, targetEpoch: number): boo
 /** A static member that went away and may come back as another member. */
 export function hasLeftForNow(member: ConsumerMember): boolean {
   return member.memberEpoch === staticLeaveEpoch
+}
+
+/** Since which of its epochs it owns the partition; undefined: it does not. */
+export function assignmentEpochOf(
+  member: ConsumerMember,
+  topicId: Uuid,
+  partition: number,
+): number | undefined {
+  const { assigned, pendingRevocation, assignmentEpochs, memberEpoch } = member
+  const isOwned = [assigned, pendingRevocation].some((each) => each.get(topicId)?.has(partition))
+  return isOwned ? (assignmentEpochs.get(topicId)?.get(partition) ?? memberEpoch) : undefined
 }
 
 export function sameSubscription(one: ConsumerMember, other: ConsumerMember): boolean {
@@ -138,8 +158,10 @@ export function memberRecord(group: string, member: ConsumerMember): ConsumerGro
 
 export function currentRecord(group: string, member: ConsumerMember): ConsumerGroupCurrentRecord {
   const { memberId, memberEpoch, previousMemberEpoch, state } = member
-  const assigned = topicPartitionsOf(member.assigned)
-  const pendingRevocation = topicPartitionsOf(member.pendingRevocation)
+  const stored = (partitions: Assignment) =>
+    assignedPartitionsOf(partitions, member.assignmentEpochs, memberEpoch)
+  const assigned = stored(member.assigned)
+  const pendingRevocation = stored(member.pendingRevocation)
   const value = { memberEpoch, previousMemberEpoch, state, assigned, pendingRevocation }
   return { type: 'consumerGroupCurrent', group, memberId, value }
 }
@@ -179,6 +201,7 @@ export function withProgress(
       state: memberState.stable,
       assigned: noPartitions,
       pendingRevocation: noPartitions,
+      assignmentEpochs: noAssignmentEpochs,
     }
   }
   return {
@@ -188,6 +211,10 @@ export function withProgress(
     state: value.state,
     assigned: assignmentFrom(value.assigned),
     pendingRevocation: assignmentFrom(value.pendingRevocation),
+    assignmentEpochs: epochsFrom(
+      [...value.assigned, ...value.pendingRevocation],
+      value.memberEpoch,
+    ),
   }
 }
 

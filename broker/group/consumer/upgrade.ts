@@ -5,7 +5,8 @@ import type { ClassicMember } from '../classic/classic-member.ts'
 import { consumerProtocolType } from '../classic/subscription.ts'
 import type { GroupConfig } from '../group-properties.ts'
 import type { GroupRecord } from '../group-record.ts'
-import { assignmentFrom } from './assignment.ts'
+import { noAssignmentEpochs } from './assignment-epochs.ts'
+import { assignmentFrom, noPartitions } from './assignment.ts'
 import { readAssignment, readSubscription, resolveTopics } from './consumer-protocol.ts'
 import { ConsumerGroupState, type ConsumerRecord } from './group-state.ts'
 import { refusal, type Refusal } from './heartbeat.ts'
@@ -111,7 +112,8 @@ function memberFrom(
     previousMemberEpoch: epoch,
     state: memberState.stable,
     assigned: assignmentFrom(resolveTopics(assigned, image)),
-    pendingRevocation: assignmentFrom([]),
+    pendingRevocation: noPartitions,
+    assignmentEpochs: noAssignmentEpochs,
   }
 }
 

@@ -4,7 +4,7 @@
 import { readFileSync } from 'node:fs'
 import t from 'tap'
 import { zeroUuid } from '../../../base/uuid.ts'
-import type { GroupRecord } from '../../../broker/group/group-record.ts'
+import type { ConsumerGroupCurrentRecord, GroupRecord } from '../../../broker/group/group-record.ts'
 import { decodeGroupRecord, encodeGroupRecord } from '../../../broker/group/record-codec.ts'
 import { repositoryPath } from '../../support/repository.ts'
 
@@ -68,7 +68,7 @@ const member = {
   classicMember: null,
 }
 
-const current: GroupRecord = {
+const current: ConsumerGroupCurrentRecord = {
   type: 'consumerGroupCurrent',
   group,
   memberId,
@@ -76,8 +76,16 @@ const current: GroupRecord = {
     memberEpoch: 10,
     previousMemberEpoch: 9,
     state: 1,
-    assigned: [{ topicId: first, partitions: [0, 1] }],
-    pendingRevocation: [{ topicId: second, partitions: [2] }],
+    assigned: [{ topicId: first, partitions: [0, 1], assignmentEpochs: [] }],
+    pendingRevocation: [{ topicId: second, partitions: [2], assignmentEpochs: [] }],
+  },
+}
+
+const currentWithEpochs: GroupRecord = {
+  ...current,
+  value: {
+    ...current.value!,
+    assigned: [{ topicId: first, partitions: [0, 1], assignmentEpochs: [8, 9] }],
   },
 }
 
@@ -140,7 +148,7 @@ const expected: Record<string, { readonly record: GroupRecord; readonly written:
     written: true,
   },
   'consumerGroupCurrent 0': { record: current, written: true },
-  'consumerGroupCurrentWithEpochs 0': { record: current, written: false },
+  'consumerGroupCurrentWithEpochs 0': { record: currentWithEpochs, written: true },
   'consumerGroupRegex 0': {
     record: {
       type: 'consumerGroupRegex',

@@ -187,6 +187,7 @@ export class GroupUnderTest {
       instanceId: options.instance ?? null,
       generation: options.generation ?? this.group.generation,
       apiVersion: 9,
+      partitions: [{ topic: 'topic', partition: 0 }],
     })
     return error?.name ?? 'NONE'
   }

@@ -286,9 +286,15 @@ t.test('heartbeat: patterns are resolved at once, and again when topics change',
 async function commit(
   calls: GroupCalls,
   member: TestMember,
-  { epoch = member.epoch, version = 9 }: { epoch?: number; version?: number } = {},
+  {
+    epoch = member.epoch,
+    version = 9,
+    of = [0],
+  }: { epoch?: number; version?: number; of?: number[] } = {},
 ): Promise<number | undefined> {
-  const partitions = [{ partitionIndex: 0, committedOffset: 5, committedMetadata: null }]
+  const partitions = of.map((partitionIndex) => {
+    return { partitionIndex, committedOffset: 5, committedMetadata: null }
+  })
   const response = await calls.call(offsetCommit, version, {
     groupId: 'g',
     memberId: member.memberId,
@@ -311,6 +317,40 @@ t.test('heartbeat: commits carry the epoch of their member', async (t) => {
   t.equal(await commit(calls, one, { epoch: 2 }), errors.unknownMemberId.code)
   one.memberId = ''
   t.equal(await commit(calls, one, { epoch: -1 }), 0, 'an empty group takes commits of anybody')
+})
+
+t.test('heartbeat: an older epoch commits what its member has had since then', async (t) => {
+  const stale = errors.staleMemberEpoch.code
+  const calls = await coordinator({ topic: 4 })
+  const one = new TestMember(calls, { memberId: ids.one })
+  const two = new TestMember(calls, { memberId: ids.two })
+  await one.beat()
+  one.prompt = false
+  await two.beat()
+  await one.beat()
+  t.equal(await commit(calls, one, { epoch: 2, of: [0, 1, 2, 3] }), 0, 'being revoked')
+  one.release()
+  one.prompt = true
+  await settle([one, two])
+  const indexesOf = (member: TestMember): number[] =>
+    member.names.map((name) => Number(name.split(':')[1]))
+  const [kept, moved] = [indexesOf(one), indexesOf(two)]
+  t.strictSame([one.epoch, two.epoch, kept.length, moved.length], [3, 3, 2, 2])
+  for (const restart of [false, true]) {
+    if (restart) await calls.restart('kill')
+    t.equal(await commit(calls, one, { epoch: 2, of: kept }), 0)
+    t.equal(await commit(calls, one, { epoch: 3, of: kept }), 0)
+    t.equal(await commit(calls, one, { epoch: 1, of: kept }), stale, 'before it had any')
+    t.equal(await commit(calls, one, { epoch: 4, of: kept }), stale, 'newer than it is')
+    t.equal(await commit(calls, one, { epoch: 2, of: [...kept, ...moved] }), stale)
+    t.equal(await commit(calls, two, { epoch: 2, of: moved }), stale, "its former owner's epoch")
+  }
+  await two.leave()
+  await settle([one])
+  t.strictSame([one.epoch, one.owned.size], [4, 4])
+  t.equal(await commit(calls, one, { epoch: 2, of: kept }), 0)
+  t.equal(await commit(calls, one, { epoch: 3, of: moved }), stale, 'it came back since')
+  t.equal(await commit(calls, one, { epoch: 4, of: moved }), 0)
 })
 
 t.test('heartbeat: settings of the group go before those of the broker', async (t) => {
