@@ -262,9 +262,9 @@ export class BrokerStart {
   /** Clients need not wait for it. */
   async #note(brokerEpoch: number): Promise<void> {
     const directories = this.#directories()
-    const run = { ...this.#given, brokerEpoch, directoryCount: directories.length }
-    for (const directory of directories) {
-      if (this.#offline.has(directory)) continue
+    const { flushPolicy } = this.#given
+    const run = { brokerEpoch, flushPolicy, directoryCount: directories.length }
+    for (const directory of directories.filter((each) => !this.#offline.has(each))) {
       try {
         await writeLastRun(this.#env.disk, directory, run)
       } catch (err) {

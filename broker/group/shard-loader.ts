@@ -40,7 +40,7 @@ class ShardLoader {
   readonly #shard: GroupShard
   /** Offsets that a transaction will decide over, by its producer. */
   readonly #pending = new Map<number, PendingRecord[]>()
-  /** The offset of the last record of each place that counts, as long as transactions are open. */
+  /** Where in the log the offset stands that counts, by group and partition, as long as transactions are open. */
   readonly #decided = new Map<string, number>()
   #recordCount = 0
   #skippedCount = 0
@@ -163,10 +163,10 @@ class ShardLoader {
     }
   }
 
-  /** It counts, unless a newer one of the same place does already. */
+  /** It counts, unless a newer offset of the same partition does already. */
   #decide({ offset, record }: PendingRecord): void {
-    if (this.#pending.size > 0 || this.#decided.size > 0) {
-      const place = placeOf(record)
+    if (record.type === 'offsetCommit' && this.#pending.size > 0) {
+      const place = JSON.stringify([record.group, record.topic, record.partition])
       if ((this.#decided.get(place) ?? -1) > offset) return
       this.#decided.set(place, offset)
     }
@@ -180,7 +180,7 @@ class ShardLoader {
   }
 
   /**
-   * The end of a transaction: what it wrote counts now, or never. A newer record of the same place goes before it: once
+   * The end of a transaction: what it wrote counts now, or never. A newer offset of the same partition goes before it: once
    * compaction has dropped the older one nothing else could come out (`OffsetMetadataManager` of Kafka).
    */
   #marker(batch: Buffer, header: BatchHeader): void {
@@ -188,8 +188,8 @@ class ShardLoader {
       const marker = readTransactionMarker(record)
       if (marker === undefined) continue
       const waiting = this.#pending.get(header.producerId) ?? []
-      this.#pending.delete(header.producerId)
       if (marker.end === 'commit') for (const each of waiting) this.#decide(each)
+      this.#pending.delete(header.producerId)
       if (this.#pending.size === 0) this.#decided.clear()
     }
   }
@@ -202,13 +202,6 @@ class ShardLoader {
       'A record of groups was skipped',
     )
   }
-}
-
-/** Records of one place replace each other. */
-function placeOf(record: GroupRecord): string {
-  return record.type === 'offsetCommit'
-    ? JSON.stringify([record.group, record.topic, record.partition])
-    : record.type
 }
 
 function bytesOf(payload: Payload): Buffer | StorageError {

@@ -2,22 +2,14 @@
  * Admin requests, sent to our broker and to a real Apache Kafka beside it: the same errors, the same configurations with
  * the same defaults, types, sources and synonyms. TARGET has no meaning here, both always run.
  */
-import { isDeepStrictEqual } from 'node:util'
-import { join } from 'node:path'
 import t from 'tap'
 import { DescribeConfigs } from '../../protocol/messages/describe-configs.ts'
 import { WireClient } from '../support/wire-client.ts'
 import { clusterSteps, configSteps } from './admin-config-steps.ts'
 import { brokerType, type AdminStep, type Send } from './admin-steps.ts'
 import { creationSteps, deletionSteps, metadataSteps } from './admin-topic-steps.ts'
-import { startKafka } from './kafka.ts'
-import { startMillrace } from './millrace.ts'
-import { temporaryDirectory } from './places.ts'
-import { pause } from './processes.ts'
+import { answerOfKafka, startBoth } from './both-brokers.ts'
 import type { Server } from './server.ts'
-
-/** Apache Kafka answers before its own brokers have heard of a change, and needs a moment for its first producer ids. */
-const agreeMsMax = 5000
 
 /**
  * Configurations that differ on purpose: by where each broker runs, by limits that we set and Kafka does not,
@@ -38,25 +30,7 @@ const differing = new Set([
   'node.id',
 ])
 
-const folder = temporaryDirectory('admin')
-const [ours, kafka] = await Promise.all([
-  startMillrace({
-    dataDirectory: join(folder.path, 'ours'),
-    // As kafka.ts starts Apache Kafka.
-    properties: {
-      'node.id': '1',
-      'offsets.topic.replication.factor': '1',
-      'offsets.topic.num.partitions': '4',
-      'group.initial.rebalance.delay.ms': '0',
-    },
-  }),
-  startKafka({ dataDirectory: join(folder.path, 'kafka') }),
-])
-t.teardown(async () => {
-  await Promise.all([ours.stop(), kafka.stop()])
-  folder.remove()
-})
-t.setTimeout(300_000)
+const { ours, kafka } = await startBoth(t, 'admin')
 
 const [sendOurs, sendKafka] = await Promise.all([senderTo(ours), senderTo(kafka)])
 const [ourNames, kafkaNames] = await Promise.all([brokerNames(sendOurs), brokerNames(sendKafka)])
@@ -100,16 +74,12 @@ const steps: readonly AdminStep[] = [
 for (const [index, step] of steps.entries()) {
   await t.test(`${index} ${step.title}`, async (t) => {
     const mine = comparable(await step.run(sendOurs))
-    const deadline = performance.now() + agreeMsMax
-    const repeats = /^(?:describe|metadata|init)/.test(step.title)
-    for (;;) {
-      const theirs = comparable(await step.run(sendKafka))
-      if (!repeats || isDeepStrictEqual(mine, theirs) || performance.now() > deadline) {
-        t.same(mine, theirs)
-        return
-      }
-      await pause(50)
-    }
+    const theirs = await answerOfKafka(
+      mine,
+      async () => comparable(await step.run(sendKafka)),
+      () => /^(?:describe|metadata|init)/.test(step.title),
+    )
+    t.same(mine, theirs)
   })
 }
 

@@ -2,13 +2,10 @@
  * Offsets by time, ends of leader epochs, deleted records, producers and log directories, asked of our broker and of
  * a real Apache Kafka beside it: the same answers. TARGET has no meaning here, both always run.
  */
-import { isDeepStrictEqual } from 'node:util'
-import { join } from 'node:path'
 import t from 'tap'
 import { WireClient } from '../support/wire-client.ts'
 import type { AdminStep } from './admin-steps.ts'
-import { startKafka } from './kafka.ts'
-import { startMillrace } from './millrace.ts'
+import { answerOfKafka, startBoth } from './both-brokers.ts'
 import {
   creationStep,
   deletionSteps,
@@ -18,28 +15,16 @@ import {
   producerSteps,
   produceSteps,
 } from './offset-steps.ts'
-import { temporaryDirectory } from './places.ts'
-import { pause } from './processes.ts'
 
-/** Apache Kafka leads a new partition only a moment after it said that it is there. */
-const agreeMsMax = 5000
-
-const folder = temporaryDirectory('offsets')
-const [ours, kafka] = await Promise.all([
-  startMillrace({ dataDirectory: join(folder.path, 'ours'), properties: { 'node.id': '1' } }),
-  startKafka({ dataDirectory: join(folder.path, 'kafka') }),
-])
+const { ours, kafka } = await startBoth(t, 'offsets')
 const [ourClient, kafkaClient] = await Promise.all([
   WireClient.connect(ours),
   WireClient.connect(kafka),
 ])
-t.teardown(async () => {
+t.teardown(() => {
   ourClient.close()
   kafkaClient.close()
-  await Promise.all([ours.stop(), kafka.stop()])
-  folder.remove()
 })
-t.setTimeout(300_000)
 
 const steps: readonly AdminStep[] = [
   creationStep,
@@ -53,16 +38,13 @@ const steps: readonly AdminStep[] = [
 for (const [index, step] of steps.entries()) {
   await t.test(`${index} ${step.title}`, async (t) => {
     const mine = comparable(await step.run(ourClient.send.bind(ourClient)))
-    const deadline = performance.now() + agreeMsMax
-    for (;;) {
-      const theirs = comparable(await step.run(kafkaClient.send.bind(kafkaClient)))
-      const isAsking = !/^(?:create|produce)/.test(step.title) || isNotReady(theirs)
-      if (!isAsking || isDeepStrictEqual(mine, theirs) || performance.now() > deadline) {
-        t.same(mine, theirs)
-        return
-      }
-      await pause(50)
-    }
+    const theirs = await answerOfKafka(
+      mine,
+      async () => comparable(await step.run(kafkaClient.send.bind(kafkaClient))),
+      // It leads a new partition only a moment after it said that it is there.
+      (answer) => !/^(?:create|produce)/.test(step.title) || isNotReady(answer),
+    )
+    t.same(mine, theirs)
   })
 }
 

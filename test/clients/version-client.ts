@@ -137,7 +137,7 @@ export class VersionClient {
     if (value instanceof Uint8Array) return Buffer.from(value).toString('hex')
     if (Array.isArray(value)) {
       const items = value.map((each) => this.#comparable(each, about, name))
-      return items.toSorted((one, other) => Number(textOf(one) > textOf(other)) - 0.5)
+      return items.toSorted((one, other) => (textOf(one) < textOf(other) ? -1 : 1))
     }
     if (typeof value !== 'object' || value === null) return value
     const entries = Object.entries(value)

@@ -305,22 +305,23 @@ t.test('fencing: the next controller finishes what one has begun', async (t) => 
   t.match(next.image.partition('topic0', 0), { leader: 2, isr: [2, 3] })
 })
 
-/** Everybody dies, and the controller is the first to be back. */
-async function restarted(t: Test, before: Cluster, store: MemoryStore): Promise<Cluster> {
+/** A partition on brokers 1 to 3; everybody dies, and the controller is the first to be back. */
+async function restarted(
+  t: Test,
+): Promise<{ cluster: Cluster; previous: (brokerId: number) => { previousEpoch: number } }> {
+  const store = new MemoryStore()
+  const before = await start(t, { store })
+  await before.topics([1, 2, 3])
   await before.controller.close()
   const cluster = await start(t, { brokers: 0, store })
   for (const [brokerId, epoch] of before.epochs) cluster.epochs.set(brokerId, epoch)
-  return cluster
+  return { cluster, previous: (id) => ({ previousEpoch: before.epochs.get(id)! }) }
 }
 
 t.test(
   'restart of all: who returns leaves the ISR to nobody of whom nothing was heard',
   async (t) => {
-    const store = new MemoryStore()
-    const before = await start(t, { store })
-    await before.topics([1, 2, 3])
-    const cluster = await restarted(t, before, store)
-    const previous = (id: number) => ({ previousEpoch: before.epochs.get(id)! })
+    const { cluster, previous } = await restarted(t)
     t.match(await cluster.register(2, previous(2)), {
       ok: false,
       message: /not heard of broker 1, 3 yet/,
@@ -340,11 +341,7 @@ t.test(
 )
 
 t.test('restart of all: nobody waits once everybody is back', async (t) => {
-  const store = new MemoryStore()
-  const before = await start(t, { store })
-  await before.topics([1, 2, 3])
-  const cluster = await restarted(t, before, store)
-  const previous = (id: number) => ({ previousEpoch: before.epochs.get(id)! })
+  const { cluster, previous } = await restarted(t)
   t.match(await cluster.register(2, previous(2)), { ok: false })
   t.match(await cluster.register(3, previous(3)), { ok: false })
   await cluster.join(1, previous(1))
@@ -357,18 +354,14 @@ t.test('restart of all: nobody waits once everybody is back', async (t) => {
 t.test(
   'restart of the controller: a broker that restarts with it waits for a heartbeat of the others',
   async (t) => {
-    const store = new MemoryStore()
-    const before = await start(t, { store })
-    await before.topics([1, 2, 3])
-    const cluster = await restarted(t, before, store)
-    const previous = { previousEpoch: before.epochs.get(1)! }
+    const { cluster, previous } = await restarted(t)
     await cluster.heartbeat(2)
-    t.match(await cluster.register(1, previous), {
+    t.match(await cluster.register(1, previous(1)), {
       ok: false,
       message: /not heard of broker 3 yet/,
     })
     await cluster.heartbeat(3)
-    await cluster.join(1, previous)
+    await cluster.join(1, previous(1))
     t.match(cluster.partition(), { leader: 2, isr: [2, 3] })
   },
 )
